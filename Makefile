@@ -1,0 +1,99 @@
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.PHONY: help setup packages venv unit lint lint-style lint-format lint-types lint-shell lint-yaml lint-ansible sanity docs changelog lab scenario molecule demo test clean
+
+# The environment the tools live in. Another one that holds them is used as it is: make VENV=/opt/venv lint
+VENV ?= .venv
+CACHE := $(CURDIR)/.cache
+TREE := $(CACHE)/collections
+TOOLS := tests/tools
+PYTEST_ARGS ?=
+# Sanity tests to run; empty: all.
+SANITY ?=
+SCENARIOS ?= lab freebsd_sim
+# Where the lab keeps a scenario's hosts: one place each, so that two scenarios never meet.
+LAB_STATE_ROOT ?= $(if $(filter 0,$(shell id -u)),/run/vti-lab,$(CACHE)/lab)
+
+export PATH := $(abspath $(VENV))/bin:$(PATH)
+export LC_ALL := C.UTF-8
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+# Whatever Ansible and molecule write stays in the checkout.
+ANSIBLE_ENV := ANSIBLE_COLLECTIONS_PATH=$(TREE) ANSIBLE_HOME=$(CACHE)/ansible XDG_CACHE_HOME=$(CACHE)/xdg
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: packages venv ## Install what tests and demo need (Debian packages, Python environment, the lab's root and kernel)
+	tests/lab/lab setup
+
+packages:
+	@$(TOOLS)/apt-packages $(TOOLS)/apt-packages.txt tests/apt-packages.txt
+
+venv:
+	@$(TOOLS)/venv $(VENV) requirements-dev.txt
+	@$(TOOLS)/collection-tree $(TREE)
+
+unit: venv ## Run the unit tests (PYTEST_ARGS=... are passed on)
+	pytest tests/unit $(PYTEST_ARGS)
+
+lint: lint-style lint-format lint-types lint-shell lint-yaml lint-ansible ## Check style, types, YAML and Ansible content (make -k lint: all of them)
+
+lint-style: venv
+	ruff check .
+
+lint-format: venv
+	ruff format --check .
+
+lint-types: venv
+	$(TOOLS)/types $(VENV) $(TREE)
+
+lint-shell:
+	$(TOOLS)/shell
+
+lint-yaml: venv
+	yamllint --strict .
+
+lint-ansible: venv
+	$(ANSIBLE_ENV) ansible-lint --offline --profile production --strict
+
+sanity: venv ## Run ansible-test sanity on an installed copy (SANITY="NAME..." for some tests only)
+	$(TOOLS)/sanity $(VENV) $(CACHE) $(SANITY)
+
+docs: venv ## Check the documentation of modules and the guides
+	$(TOOLS)/docs $(CACHE)
+
+changelog: venv ## Check the changelog fragments
+	antsibull-changelog lint
+
+lab: venv ## Run the tests of the lab itself
+	pytest tests/lab $(PYTEST_ARGS)
+
+scenario: venv ## Run one molecule scenario: make scenario NAME=lab
+	@test -n "$(NAME)" || { echo "which scenario? make scenario NAME=... ; there are:" $$(cd extensions/molecule && ls -d */ | tr -d /); exit 2; }
+	$(ANSIBLE_ENV) VTI_LAB_STATE=$(LAB_STATE_ROOT)/scenario-$(NAME) molecule test -s $(NAME)
+
+molecule: ## Run all molecule scenarios that need nothing but this machine
+	@for name in $(SCENARIOS); do $(MAKE) --no-print-directory scenario NAME=$$name; done
+
+demo: setup ## Deploy an HQ and two branches in the lab, verify them with real packets, show the tunnels
+	$(ANSIBLE_ENV) tests/lab/demo
+
+test: ## Set up, then run everything that CI runs; stops at the first failure
+	@for step in setup lint sanity unit docs changelog lab $(SCENARIOS:%=scenario:%); do \
+	  printf '\n======== %s\n' "$${step/:/ }"; \
+	  began=$$SECONDS; \
+	  case $$step in \
+	    scenario:*) $(MAKE) --no-print-directory scenario NAME="$${step#*:}" ;; \
+	    *) $(MAKE) --no-print-directory "$$step" ;; \
+	  esac || { printf '\n======== FAILED: %s\n' "$${step/:/ }"; exit 1; }; \
+	  printf '======== %s: passed in %s s\n' "$${step/:/ }" "$$((SECONDS - began))"; \
+	done
+	@printf '\n======== everything passed\n'
+
+clean: ## Remove what the other targets made in the checkout
+	rm -rf .venv .cache .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage
