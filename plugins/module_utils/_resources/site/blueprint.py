@@ -1,0 +1,193 @@
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Works out what makes declared objects real: files, interfaces, routes, loaded connections. Pure."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..._core.system import File
+from ..._formats import settings, sysctl
+from .. import declared as options
+from ..filter_mode import freebsd as filter_mode_freebsd
+from ..interface.state import Interface
+from ..phase1 import state as phase1_state
+from ..phase2 import state as phase2_state
+from ..static_route.state import next_hop
+from ..swanctl.state import Loaded
+from .observe import connection_path, filter_mode_path, store_path
+from .platform import HEADER, FreeBSD
+from .state import KINDS
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..filter_mode.state import Kernel
+    from ..phase1.state import Phase1
+    from ..phase2.state import Phase2
+    from ..static_route.state import NextHop
+    from .platform import Platform
+    from .state import Declared, Key, Realized
+
+_VERSIONS = {0: "IKEv1/2", 1: "IKEv1", 2: "IKEv2"}
+"""As swanctl --list-conns prints them (strongSwan: keymat's and vici_query.c's names)."""
+
+
+@dataclasses.dataclass
+class Blueprint:
+    """The parts of Realized that declared objects ask for; ``owners`` says of each part which objects those are."""
+
+    files: dict[str, File] = dataclasses.field(default_factory=dict)
+    interfaces: dict[str, Interface] = dataclasses.field(default_factory=dict)
+    routes: dict[str, tuple[NextHop, ...]] = dataclasses.field(default_factory=dict)
+    connections: dict[str, Loaded] = dataclasses.field(default_factory=dict)
+    kernel: Kernel | None = None
+    owners: dict[tuple[str, str], set[Key]] = dataclasses.field(default_factory=dict)
+
+    def add(self, part: str, name: str, value: t.Any, owners: Iterable[Key]) -> None:
+        getattr(self, part)[name] = value
+        self.owners.setdefault((part, name), set()).update(owners)
+
+
+def draw(declared: Declared, platform: Platform, seen: Realized) -> Blueprint:
+    """``seen`` gives what a file of a person holds besides our block."""
+    blueprint = Blueprint()
+    for kind in KINDS:
+        for name, value in getattr(declared, kind).items():
+            blueprint.add("files", store_path(platform, kind, name), File(options.dump(value), 0o600), [(kind, name)])
+    _connections(blueprint, declared, platform)
+    _interfaces(blueprint, declared, platform)
+    _routes(blueprint, declared, platform)
+    if blueprint.interfaces or blueprint.routes:
+        owners = [(kind, name) for kind in KINDS for name in getattr(declared, kind)]
+        for path, file in platform.common_files(_active(declared)).items():
+            blueprint.add("files", path, file, owners)
+    if declared.filter_mode and isinstance(platform, FreeBSD):
+        _filter_mode(blueprint, declared, platform, seen)
+    return blueprint
+
+
+def _active(declared: Declared) -> list[Phase2]:
+    """The phase 2 that are enabled, and whose phase 1 is."""
+    return [phase2 for phase2 in declared.phase2.values() if phase2.enabled and declared.phase1[phase2.phase1].enabled]
+
+
+def _connections(blueprint: Blueprint, declared: Declared, platform: Platform) -> None:
+    for name, phase1 in declared.phase1.items():
+        members = [phase2 for phase2 in _active(declared) if phase2.phase1 == name]
+        owners = [("phase1", name), *(("phase2", phase2.name) for phase2 in members)]
+        blueprint.add("files", connection_path(platform, name), _connection_file(phase1, members, platform), owners)
+        if phase1.enabled:
+            blueprint.add("connections", name, _expected(phase1, members), owners)
+
+
+def _connection_file(phase1: Phase1, members: list[Phase2], platform: Platform) -> File:
+    """A disabled phase 1 keeps its secret here, for the day when it is enabled again."""
+    sections: dict[str, t.Any] = {}
+    if phase1.enabled:
+        children = {
+            phase2_state.child_name(phase1, phase2): phase2_state.child(phase1, phase2, platform.child_keys(phase2))
+            for phase2 in members
+        }
+        sections["connections"] = {phase1.name: phase1_state.connection(phase1, children)}
+    secrets = phase1_state.secrets(phase1)
+    if secrets:
+        sections["secrets"] = secrets
+    return File(HEADER + settings.render(sections), 0o600)
+
+
+def _expected(phase1: Phase1, members: list[Phase2]) -> Loaded:
+    return Loaded(
+        phase1.local_addrs,
+        phase1.remote_addrs,
+        _VERSIONS[phase1.version],
+        {
+            phase2_state.child_name(phase1, phase2): (
+                phase2_state.selectors(phase1, phase2, "local_ts"),
+                phase2_state.selectors(phase1, phase2, "remote_ts"),
+            )
+            for phase2 in members
+        },
+    )
+
+
+def _interfaces(blueprint: Blueprint, declared: Declared, platform: Platform) -> None:
+    assigned = {assignment.interface: assignment for assignment in declared.assignments.values()}
+    members: dict[str, list[Phase2]] = {}
+    for phase2 in _active(declared):
+        members.setdefault(phase2.interface, []).append(phase2)
+    for name, phase2s in members.items():
+        first, assignment = phase2s[0], assigned.get(name)
+        phase1 = declared.phase1[first.phase1]
+        endpoints = (
+            None if first.dynamic_endpoints or not (phase1.local and phase1.remote) else (phase1.local, phase1.remote)
+        )
+        interface = Interface(
+            reqid=first.reqid,
+            tunnel=platform.tunnel(*endpoints) if endpoints else None,
+            addresses=tuple(sorted(platform.address(phase2) for phase2 in phase2s)),
+            mtu=assignment.mtu if assignment and assignment.mtu else first.mtu,
+            description=assignment.name if assignment else "",
+            up=assignment.enabled if assignment else True,
+            dynamic=first.dynamic_endpoints,
+        )
+        owners = [("phase1", phase1.name), *(("phase2", phase2.name) for phase2 in phase2s)]
+        if assignment:
+            owners.append(("assignments", assignment.name))
+        blueprint.add("interfaces", name, interface, owners)
+        blueprint.add("files", *platform.interface_file(name, interface), owners)
+
+
+def _routes(blueprint: Blueprint, declared: Declared, platform: Platform) -> None:
+    gateways = declared.gateways()
+    for name, route in declared.static_routes.items():
+        if not route.enabled:
+            continue
+        hop = next_hop(route, gateways)
+        tied_to = _interface_of(hop, declared)
+        if tied_to is not None and tied_to not in blueprint.interfaces and tied_to.startswith("ipsec"):
+            continue  # its tunnel is disabled: the route comes back with it
+        blueprint.add("routes", route.network, (hop,), [("static_routes", name)])
+        blueprint.add("files", *platform.route_file(route, hop, tied_to), [("static_routes", name)])
+
+
+def _interface_of(hop: NextHop, declared: Declared) -> str | None:
+    """The VTI that a route leads through, by its transit network."""
+    if hop.interface:
+        return hop.interface
+    for phase2 in declared.phase2.values():
+        if hop.gateway and hop.gateway == phase2.remote:
+            return phase2.interface
+    return None
+
+
+def _filter_mode(blueprint: Blueprint, declared: Declared, platform: FreeBSD, seen: Realized) -> None:
+    mode = declared.filter_mode
+    if mode is None or seen.kernel is None:
+        return
+    owner = [("filter_mode", "")]
+    blueprint.kernel = filter_mode_freebsd.wanted(mode, seen.kernel)
+    blueprint.add("files", filter_mode_path(platform), File(options.dump(mode), 0o600), owner)
+    blueprint.add("files", platform.loader, File(HEADER + filter_mode_freebsd.LOADER), owner)
+    if mode.mode == "enc":
+        text = HEADER + filter_mode_freebsd.boot_interface()
+        blueprint.add("files", f"{platform.rc_conf_d}/netif/routed_ipsec_enc0", File(text), owner)
+    present = seen.files.get(platform.sysctl_conf, File("", 0o644))
+    block = File(sysctl.with_block(present.content, mode.sysctls), present.mode)
+    blueprint.add("files", platform.sysctl_conf, block, owner)
+
+
+def without_block(platform: Platform, seen: Realized) -> dict[str, File]:
+    """Files of a person with our block taken out."""
+    if not isinstance(platform, FreeBSD) or platform.sysctl_conf not in seen.files:
+        return {}
+    present = seen.files[platform.sysctl_conf]
+    return {platform.sysctl_conf: File(sysctl.with_block(present.content, None), present.mode)}
+
+
+def is_persons(platform: Platform, path: str) -> bool:
+    """Whether a file is a person's, with at most a block of ours."""
+    return isinstance(platform, FreeBSD) and path == platform.sysctl_conf

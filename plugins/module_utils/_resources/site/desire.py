@@ -1,0 +1,233 @@
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What each module asks of a gateway. Pure: options and the observed host in, the desired host out."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import typing as t
+
+from ..._core.errors import InvalidOption
+from ..assignment import state as assignment_state
+from ..filter_mode.state import FilterMode, Kernel
+from ..phase1 import state as phase1_state
+from ..phase2 import state as phase2_state
+from ..static_route import state as route_state
+from . import blueprint
+from .checks import check
+from .state import Declared
+
+if t.TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from .state import Host, Key
+
+    Options = Mapping[str, t.Any]
+
+
+def phase1(options: Options, host: Host) -> Host:
+    """ipsec_phase1."""
+    name = options["name"]
+    value = phase1_state.from_options(options, host.declared.phase1.get(name)) if _present(options) else None
+    return _with_object(host, "phase1", name, value, options.get("establish_timeout"))
+
+
+def phase2(options: Options, host: Host) -> Host:
+    """ipsec_vti_phase2."""
+    name = options["name"]
+    value = _phase2(options, host, host.declared) if _present(options) else None
+    return _with_object(host, "phase2", name, value, options.get("establish_timeout"))
+
+
+def _phase2(options: Options, host: Host, declared: Declared) -> phase2_state.Phase2:
+    """``declared`` is what is settled already, ``host`` remembers numbers for life."""
+    ours = {value.interface for value in host.declared.phase2.values()}
+    strangers = {name: value for name, value in host.realized.interfaces.items() if name not in ours}
+    others = [value for value in declared.phase2.values() if value.name != options["name"]]
+    remembered = [value for value in host.declared.phase2.values() if value.name != options["name"]]
+    return phase2_state.from_options(
+        options,
+        phase1s=declared.phase1,
+        others=others,
+        known=host.declared.phase2.get(options["name"]),
+        taken_reqids={*(value.reqid for value in strangers.values()), *(value.reqid for value in remembered)},
+        taken_units={
+            *(int(name[5:]) for name in strangers if name[5:].isdigit()),
+            *(value.unit for value in remembered),
+        },
+    )
+
+
+def assignment(options: Options, host: Host) -> Host:
+    """interface_assign."""
+    assignments = host.declared.assignments
+    if _present(options):
+        value = assignment_state.from_options(options, phase2s=host.declared.phase2, others=assignments)
+        # A new name for the same interface: the old one goes.
+        old = next((other.name for other in assignments.values() if other.interface == value.interface), value.name)
+        renamed = host.declared if old == value.name else host.declared.with_object("assignments", old, None)
+        return _settle(
+            host,
+            renamed.with_object("assignments", value.name, value),
+            frozenset({("assignments", old), ("assignments", value.name)}),
+        )
+    gone = _assigned(options, host)
+    return _with_object(host, "assignments", gone, None, None)
+
+
+def _assigned(options: Options, host: Host) -> str:
+    """The assignment that should be absent, by its name, its interface or a phase 2; it may be gone already."""
+    for value in host.declared.assignments.values():
+        phase2s = [item for item in host.declared.phase2.values() if item.name == options.get("phase2")]
+        if (
+            options.get("name") == value.name
+            or options.get("interface") == value.interface
+            or any(item.interface == value.interface for item in phase2s)
+        ):
+            return value.name
+    return options.get("name") or ""
+
+
+def static_route(options: Options, host: Host) -> Host:
+    """static_route."""
+    value = route_state.from_options(options) if _present(options) else None
+    return _with_object(host, "static_routes", options["name"], value, None)
+
+
+def filter_mode(options: Options, host: Host) -> Host:
+    """filter_mode."""
+    value = _filter_mode(options, host) if _present(options) else None
+    return _settle(host, dataclasses.replace(host.declared, filter_mode=value), frozenset({("filter_mode", "")}))
+
+
+def _filter_mode(options: Options, host: Host) -> FilterMode:
+    if not options.get("mode"):
+        raise InvalidOption("mode: required; choose enc or if_ipsec")
+    known = host.declared.filter_mode
+    kernel = host.realized.kernel
+    previous = known.previous if known else _remember(kernel) if kernel else ()
+    return FilterMode(options["mode"], bool(options.get("force")), previous)
+
+
+def _remember(kernel: Kernel) -> tuple[str, ...]:
+    return (*(f"{name}={value}" for name, value in kernel.sysctls), f"enc0={'up' if kernel.enc0_up else 'down'}")
+
+
+def _restored(previous: tuple[str, ...], observed: Kernel) -> Kernel:
+    values = dict(item.split("=", 1) for item in previous)
+    enc0 = values.pop("enc0", "down") == "up"
+    return Kernel(tuple(values.items()), None if observed.enc0_up is None else enc0)
+
+
+def site(options: Options, host: Host) -> Host:
+    """vti_site: everything at once. Objects are taken in an order in which each can refer to the one before."""
+    declared = Declared() if options["purge"] else host.declared
+    for item in options["phase1"]:
+        with _item("phase1", item["name"]):
+            value: t.Any = phase1_state.from_options(item, host.declared.phase1.get(item["name"]))
+            declared = _once(declared, host, "phase1", value)
+    for item in options["phase2"]:
+        with _item("phase2", item["name"]):
+            declared = _once(declared, host, "phase2", _phase2(item, host, declared))
+    for item in options["assignments"]:
+        with _item("assignments", item.get("name") or item.get("interface") or item.get("phase2") or "?"):
+            declared = _once(declared, host, "assignments", _assignment(item, host, declared))
+    for item in options["static_routes"]:
+        with _item("static_routes", item["name"]):
+            declared = _once(declared, host, "static_routes", route_state.from_options(item))
+    if options.get("filter_mode"):
+        declared = dataclasses.replace(declared, filter_mode=_filter_mode(options["filter_mode"], host))
+    settled = _settle(host, declared, None, purge=options["purge"])
+    return dataclasses.replace(settled, establish_timeout=options.get("establish_timeout") or 0)
+
+
+@contextlib.contextmanager
+def _item(kind: str, name: str) -> t.Iterator[None]:
+    """Say which item of which list an option is wrong in."""
+    try:
+        yield
+    except InvalidOption as error:
+        raise InvalidOption(f"{kind}: {name}: {error}", **error.details) from None
+
+
+def _assignment(item: Options, host: Host, declared: Declared) -> assignment_state.Assignment:
+    """An assignment without a name keeps the one it has, purging or not."""
+    interface = assignment_state.resolve(item, declared.phase2)
+    kept = {name: value for name, value in host.declared.assignments.items() if value.interface == interface}
+    return assignment_state.from_options(item, phase2s=declared.phase2, others={**kept, **declared.assignments})
+
+
+def _once(declared: Declared, host: Host, kind: str, value: t.Any) -> Declared:
+    """Add an object; the same name twice in one call is a mistake."""
+    present = getattr(declared, kind)
+    if value.name in present and present[value.name] is not getattr(host.declared, kind).get(value.name):
+        raise InvalidOption(f"name: {value.name} is given twice")
+    if kind == "assignments":
+        for other in list(present.values()):
+            if other.interface == value.interface and other.name != value.name:
+                declared = declared.with_object(kind, other.name, None)
+    return declared.with_object(kind, value.name, value)
+
+
+def _present(options: Options) -> bool:
+    return bool(options["state"] == "present")
+
+
+def _with_object(host: Host, kind: str, name: str, value: t.Any | None, establish_timeout: int | None) -> Host:
+    settled = _settle(host, host.declared.with_object(kind, name, value), frozenset({(kind, name)}))
+    return dataclasses.replace(settled, establish_timeout=establish_timeout or 0)
+
+
+def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, purge: bool = False) -> Host:
+    """The host with what its declared objects ask for; beside what is in focus, only what follows from the change.
+
+    ``focus`` None takes all objects; ``purge`` also takes away files of ours that belong to no object.
+    """
+    check(host, declared, focus)
+    seen = host.realized
+    old = blueprint.draw(host.declared, host.platform, seen)
+    new = blueprint.draw(declared, host.platform, seen)
+    owned = {*old.owners, *new.owners}
+    parts: dict[str, t.Any] = {}
+    for part in ("files", "interfaces", "routes", "connections"):
+        was, wanted, result = getattr(old, part), getattr(new, part), dict(getattr(seen, part))
+        for name in [*was, *(name for name in wanted if name not in was)]:
+            owners = {*old.owners.get((part, name), ()), *new.owners.get((part, name), ())}
+            if focus is not None and not owners & focus and was.get(name) == wanted.get(name):
+                continue
+            if name in wanted:
+                result[name] = _kept(result.get(name), wanted[name])
+            else:
+                result.pop(name, None)
+        parts[part] = result
+    if purge:
+        owned.update(("files", path) for path in seen.files if not blueprint.is_persons(host.platform, path))
+        parts["files"] = {path: file for path, file in parts["files"].items() if path in new.files}
+    if focus is None or ("filter_mode", "") in focus:
+        if declared.filter_mode is None:
+            parts["files"] = {**parts["files"], **blueprint.without_block(host.platform, seen)}
+        parts["kernel"] = _kernel(host, declared, new)
+    realized = dataclasses.replace(seen, **parts, pending=False, boot_unit=_boot_unit(host, parts["files"]))
+    return dataclasses.replace(host, declared=declared, realized=realized, focus=focus, owned=frozenset(owned))
+
+
+def _kept(observed: t.Any, wanted: t.Any) -> t.Any:
+    """Endpoints that strongSwan's updown script sets are what they are."""
+    if getattr(wanted, "dynamic", False) and observed is not None:
+        return dataclasses.replace(wanted, tunnel=observed.tunnel)
+    return wanted
+
+
+def _kernel(host: Host, declared: Declared, new: blueprint.Blueprint) -> Kernel | None:
+    observed, before = host.realized.kernel, host.declared.filter_mode
+    if declared.filter_mode is None and before is not None and observed is not None:
+        return _restored(before.previous, observed)
+    return new.kernel or observed
+
+
+def _boot_unit(host: Host, files: Mapping[str, t.Any]) -> bool:
+    """Linux: our unit is enabled as long as there is one."""
+    return getattr(host.platform, "unit", None) in files

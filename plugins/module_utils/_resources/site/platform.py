@@ -1,0 +1,314 @@
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Where a platform keeps things, and how its interfaces, routes and boot configuration are made."""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import typing as t
+
+from ..._core.errors import InvalidOption
+from ..._core.steps import Step, command
+from ..._core.system import File, output
+from ..._formats import ifconfig
+from ..filter_mode import freebsd as filter_mode_freebsd
+from ..interface import freebsd as interface_freebsd
+from ..interface import linux as interface_linux
+from ..interface.state import Address
+from ..static_route import freebsd as route_freebsd
+from ..static_route import linux as route_linux
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from ..._core.system import System
+    from ..filter_mode.state import Kernel
+    from ..interface.state import Interface
+    from ..phase2.state import Phase2
+    from ..static_route.state import NextHop, StaticRoute
+    from .state import Network
+
+    Routes = Mapping[str, "tuple[NextHop, ...]"]
+    Interfaces = Mapping[str, Interface]
+
+HEADER = "# Managed by the Ansible collection routed_ipsec.vti: changes made here are overwritten.\n"
+"""First line of every file of ours that can hold a comment; a file without it is a person's."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Live:
+    """The running state of a host's network."""
+
+    interfaces: dict[str, Interface]
+    routes: dict[str, tuple[NextHop, ...]]
+    networks: dict[str, tuple[Network, ...]]
+    kernel: Kernel | None
+    modules_loaded: bool
+    boot_unit: bool
+
+
+class Platform(t.Protocol):
+    """One operating system. Paths are of files on the host."""
+
+    @property
+    def name(self) -> str:
+        """As platform.system() says it."""
+
+    @property
+    def swanctl(self) -> str:
+        """swanctl's configuration directory."""
+
+    @property
+    def store(self) -> str:
+        """Where declared objects are kept."""
+
+    def live(self, system: System) -> Live:
+        """Observe the network: a constant number of programs, however many interfaces and routes there are."""
+
+    def boot_files(self, system: System) -> dict[str, File]:
+        """The boot configuration that is ours, and the files of a person that hold a block of ours."""
+
+    def made_directories(self) -> tuple[str, ...]:
+        """Directories that only our files need, innermost first."""
+
+    def child_keys(self, phase2: Phase2) -> dict[str, str]:
+        """What ties a child of swanctl.conf to its interface."""
+
+    def common_files(self, phase2s: list[Phase2]) -> dict[str, File]:
+        """Files that any interface or route needs."""
+
+    def interface_file(self, name: str, interface: Interface) -> tuple[str, File]:
+        """The boot configuration of an interface."""
+
+    def route_file(self, route: StaticRoute, hop: NextHop, tied_to: str | None) -> tuple[str, File]:
+        """The boot configuration of a route that may be tied to an interface."""
+
+    def address(self, phase2: Phase2) -> Address:
+        """A phase 2's address as the kernel keeps it."""
+
+    def tunnel(self, local: str, remote: str) -> tuple[str, str] | None:
+        """The outer addresses, where the interface knows them."""
+
+    def interface_changes(self, before: Interfaces, after: Interfaces) -> Iterator[Step]:
+        """Steps that create and change interfaces."""
+
+    def interface_removals(self, before: Interfaces, after: Interfaces) -> Iterator[Step]:
+        """Steps that destroy interfaces."""
+
+    def route_changes(self, before: Routes, after: Routes) -> Iterator[Step]:
+        """Steps that add and change routes."""
+
+    def route_removals(self, before: Routes, after: Routes) -> Iterator[Step]:
+        """Steps that delete routes."""
+
+    def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
+        """Steps that have the boot configuration used at boot."""
+
+    def kernel_changes(self, before: Kernel | None, after: Kernel | None, modules_loaded: bool) -> Iterator[Step]:
+        """Steps towards a filter mode."""
+
+
+_UPDOWN = """#!/bin/sh
+{header}# Called by strongSwan's updown plugin when the tunnel of interface $1 comes up: only now its ends are known.
+# In place: addresses and routes of the interface stay.
+case "$PLUTO_VERB" in
+up-*-v6|up-*)
+    case "$PLUTO_PEER" in
+    *:*) exec /sbin/ifconfig "$1" inet6 tunnel "$PLUTO_ME" "$PLUTO_PEER" ;;
+    *) exec /sbin/ifconfig "$1" inet tunnel "$PLUTO_ME" "$PLUTO_PEER" ;;
+    esac
+    ;;
+esac
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class FreeBSD:
+    """FreeBSD: if_ipsec(4), rc.conf(5). ``rc_conf_d`` is where files of ours can be."""
+
+    rc_conf_d: str = "/etc/rc.conf.d"
+    name: str = "FreeBSD"
+    swanctl: str = "/usr/local/etc/swanctl"
+    store: str = "/usr/local/etc/routed_ipsec"
+    loader: str = "/boot/loader.conf.d/routed_ipsec.conf"
+    sysctl_conf: str = "/etc/sysctl.conf"
+
+    @property
+    def updown(self) -> str:
+        return f"{self.store}/updown"
+
+    def live(self, system: System) -> Live:
+        seen = ifconfig.parse(output(system, "ifconfig", "-a"))
+        kernel, modules_loaded = filter_mode_freebsd.observe(system, seen)
+        networks = {
+            name: tuple(
+                ipaddress.ip_network(f"{address.address}/{address.prefixlen}", strict=False)
+                for address in interface.addresses
+            )
+            for name, interface in seen.items()
+        }
+        return Live(
+            interface_freebsd.from_output(seen), route_freebsd.observe(system), networks, kernel, modules_loaded, False
+        )
+
+    def boot_files(self, system: System) -> dict[str, File]:
+        paths = [self.updown, self.loader, self.sysctl_conf]
+        for service in ("netif", "routing"):
+            directory = f"{self.rc_conf_d}/{service}"
+            paths.extend(f"{directory}/{name}" for name in system.names(directory) if name.startswith(_PREFIXES))
+        return _read(system, paths)
+
+    def made_directories(self) -> tuple[str, ...]:
+        return (f"{self.rc_conf_d}/netif", f"{self.rc_conf_d}/routing", self.rc_conf_d)
+
+    def child_keys(self, phase2: Phase2) -> dict[str, str]:
+        # Without policies=no charon would install any-to-any policies and capture all traffic of the host.
+        keys = {"policies": "no", "reqid": str(phase2.reqid)}
+        return {**keys, "updown": f"{self.updown} {phase2.interface}"} if phase2.dynamic_endpoints else keys
+
+    def common_files(self, phase2s: list[Phase2]) -> dict[str, File]:
+        if any(phase2.dynamic_endpoints for phase2 in phase2s):
+            return {self.updown: File(_UPDOWN.format(header=HEADER), 0o755)}
+        return {}
+
+    def interface_file(self, name: str, interface: Interface) -> tuple[str, File]:
+        return f"{self.rc_conf_d}/netif/routed_ipsec_if_{name}", File(HEADER + interface_freebsd.boot(name, interface))
+
+    def route_file(self, route: StaticRoute, hop: NextHop, tied_to: str | None) -> tuple[str, File]:
+        path = f"{self.rc_conf_d}/routing/routed_ipsec_route_{route.name}"
+        return path, File(HEADER + route_freebsd.boot(route.name, route.network, hop, tied_to))
+
+    def address(self, phase2: Phase2) -> Address:
+        # An IPv6 destination would cost consumers such as FRR the prefix.
+        peer = phase2.remote if phase2.family == 4 else ""
+        return Address(str(phase2.local.ip), phase2.local.network.prefixlen, peer)
+
+    def tunnel(self, local: str, remote: str) -> tuple[str, str] | None:
+        return local, remote
+
+    def interface_changes(self, before: Interfaces, after: Interfaces) -> Iterator[Step]:
+        return interface_freebsd.changes(before, after)
+
+    def interface_removals(self, before: Interfaces, after: Interfaces) -> Iterator[Step]:
+        return interface_freebsd.removals(before, after)
+
+    def route_changes(self, before: Routes, after: Routes) -> Iterator[Step]:
+        return route_freebsd.additions(before, after)
+
+    def route_removals(self, before: Routes, after: Routes) -> Iterator[Step]:
+        return route_freebsd.removals(before, after)
+
+    def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
+        return iter(())
+
+    def kernel_changes(self, before: Kernel | None, after: Kernel | None, modules_loaded: bool) -> Iterator[Step]:
+        if before is None or after is None:
+            return iter(())
+        return filter_mode_freebsd.changes(before, after, modules_loaded=modules_loaded)
+
+
+_PREFIXES = ("routed_ipsec_if_", "routed_ipsec_route_", "routed_ipsec_enc0")
+
+_UNIT = """{header}[Unit]
+Description=VTI interfaces and their routes
+Documentation=https://github.com/routed-ipsec/ansible-collection-vti
+After=network.target
+Before=strongswan.service strongswan-starter.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c 'for file in {boot}/*; do ip -force -batch "$file"; done'
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+@dataclasses.dataclass(frozen=True)
+class Linux:
+    """Linux: XFRM interfaces, systemd."""
+
+    name: str = "Linux"
+    swanctl: str = "/etc/swanctl"
+    store: str = "/etc/routed_ipsec"
+    unit: str = "/etc/systemd/system/routed_ipsec.service"
+
+    @property
+    def boot(self) -> str:
+        return f"{self.store}/boot.d"
+
+    def live(self, system: System) -> Live:
+        interfaces, addresses = interface_linux.observe(system)
+        networks = {
+            name: tuple(
+                ipaddress.ip_network(f"{address.address}/{address.prefixlen}", strict=False) for address in items
+            )
+            for name, items in addresses.items()
+        }
+        enabled = system.exists("/etc/systemd/system/multi-user.target.wants/routed_ipsec.service")
+        return Live(interfaces, route_linux.observe(system), networks, None, True, enabled)
+
+    def boot_files(self, system: System) -> dict[str, File]:
+        return _read(system, [self.unit, *(f"{self.boot}/{name}" for name in system.names(self.boot))])
+
+    def made_directories(self) -> tuple[str, ...]:
+        return (self.boot,)
+
+    def child_keys(self, phase2: Phase2) -> dict[str, str]:
+        # The interface's id confines the policies to it: nothing but what is routed into it matches.
+        number = str(phase2.reqid)
+        return {"reqid": number, "if_id_in": number, "if_id_out": number}
+
+    def common_files(self, phase2s: list[Phase2]) -> dict[str, File]:
+        return {self.unit: File(_UNIT.format(header=HEADER, boot=self.boot))}
+
+    def interface_file(self, name: str, interface: Interface) -> tuple[str, File]:
+        return f"{self.boot}/10-{name}", File(HEADER + interface_linux.boot(name, interface))
+
+    def route_file(self, route: StaticRoute, hop: NextHop, tied_to: str | None) -> tuple[str, File]:
+        return f"{self.boot}/50-route-{route.name}", File(HEADER + route_linux.boot(route.network, hop))
+
+    def address(self, phase2: Phase2) -> Address:
+        return Address(str(phase2.local.ip), phase2.local.network.prefixlen)
+
+    def tunnel(self, local: str, remote: str) -> tuple[str, str] | None:
+        return None
+
+    def interface_changes(self, before: Interfaces, after: Interfaces) -> Iterator[Step]:
+        return interface_linux.changes(before, after)
+
+    def interface_removals(self, before: Interfaces, after: Interfaces) -> Iterator[Step]:
+        return interface_linux.removals(before, after)
+
+    def route_changes(self, before: Routes, after: Routes) -> Iterator[Step]:
+        return route_linux.additions(before, after)
+
+    def route_removals(self, before: Routes, after: Routes) -> Iterator[Step]:
+        return route_linux.removals(before, after)
+
+    def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
+        if before != after:
+            yield command("systemctl", "enable" if after else "disable", "routed_ipsec.service")
+
+    def kernel_changes(self, before: Kernel | None, after: Kernel | None, modules_loaded: bool) -> Iterator[Step]:
+        return iter(())
+
+
+def _read(system: System, paths: list[str]) -> dict[str, File]:
+    return {path: file for path in paths for file in [system.read(path)] if file is not None}
+
+
+def detect(system: System) -> Platform:
+    """The host's platform; on FreeBSD our boot files go where no file of a person is in the way."""
+    if system.platform == "Linux":
+        return Linux()
+    if system.platform != "FreeBSD":
+        raise InvalidOption(
+            f"platform: {system.platform} is not supported; the collection manages FreeBSD and Linux gateways"
+        )
+    in_the_way = any(system.read(f"/etc/rc.conf.d/{service}") for service in ("netif", "routing"))
+    return FreeBSD("/usr/local/etc/rc.conf.d" if in_the_way else "/etc/rc.conf.d")

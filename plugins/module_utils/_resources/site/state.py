@@ -1,0 +1,184 @@
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A whole gateway: what is declared, what is realized on the host, and what others have put beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing as t
+
+from ..._core.secret import Secret
+from ..._core.system import File
+from ..._formats import settings
+from .. import declared
+from ..assignment.state import Assignment
+from ..filter_mode.state import FilterMode, Kernel
+from ..phase1.state import Phase1
+from ..phase2.state import Phase2
+from ..static_route.state import StaticRoute
+
+if t.TYPE_CHECKING:
+    import ipaddress
+    from collections.abc import Mapping
+
+    from ..interface.state import Interface
+    from ..static_route.state import NextHop
+    from ..swanctl.state import Configured, Loaded
+    from .platform import Platform
+
+    Network = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+
+
+KINDS: dict[str, type[t.Any]] = {
+    "phase1": Phase1,
+    "phase2": Phase2,
+    "assignments": Assignment,
+    "static_routes": StaticRoute,
+}
+"""The kinds of declared objects, named as vti_site's options and as the store's directories."""
+
+Key = t.Tuple[str, str]
+"""Kind and name of a declared object."""
+
+Part = t.Tuple[str, str]
+"""A field of Realized and a name in it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Declared:
+    """What was asked for, object by object; the store on the host holds it between runs."""
+
+    phase1: Mapping[str, Phase1] = dataclasses.field(default_factory=dict)
+    phase2: Mapping[str, Phase2] = dataclasses.field(default_factory=dict)
+    assignments: Mapping[str, Assignment] = dataclasses.field(default_factory=dict)
+    static_routes: Mapping[str, StaticRoute] = dataclasses.field(default_factory=dict)
+    filter_mode: FilterMode | None = None
+
+    def gateways(self) -> dict[str, tuple[str, str]]:
+        """Every automatic gateway: its name, its address, its interface."""
+        return {
+            name: (address, assignment.interface)
+            for assignment in self.assignments.values()
+            for name, address in assignment.gateways(self.phase2.values()).items()
+        }
+
+    def with_object(self, kind: str, name: str, value: t.Any | None) -> Declared:
+        """The same with one object replaced, added, or (None) taken away."""
+        objects = {key: item for key, item in getattr(self, kind).items() if key != name or value is not None}
+        if value is not None:
+            objects[name] = value
+        return dataclasses.replace(self, **t.cast("dict[str, t.Any]", {kind: objects}))
+
+    def describe(self) -> dict[str, t.Any]:
+        found: dict[str, t.Any] = {
+            kind: {name: declared.describe(value) for name, value in getattr(self, kind).items()} for kind in KINDS
+        }
+        if self.filter_mode:
+            found["filter_mode"] = {"mode": self.filter_mode.mode, "force": self.filter_mode.force}
+        return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Realized:
+    """What makes the declared objects real. Interfaces, routes and connections of others are here too, untouched.
+
+    files: our files by path, and sysctl.conf(5). interfaces: ipsecX by name. routes: next hops by network.
+    connections: what charon has loaded. pending: our files may be newer than what charon has loaded.
+    kernel: sysctls and enc0 (FreeBSD). boot_unit: our unit is enabled (Linux).
+    """
+
+    files: Mapping[str, File]
+    interfaces: Mapping[str, Interface]
+    routes: Mapping[str, tuple[NextHop, ...]]
+    connections: Mapping[str, Loaded]
+    pending: bool = False
+    kernel: Kernel | None = None
+    boot_unit: bool = False
+
+    def only(self, owned: frozenset[Part]) -> Realized:
+        """The same without what is not ours to change."""
+        parts: dict[str, t.Any] = {
+            part: {name: value for name, value in getattr(self, part).items() if (part, name) in owned}
+            for part in ("files", "interfaces", "routes", "connections")
+        }
+        return dataclasses.replace(self, **parts)
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the host is like besides what is ours; read only.
+
+    networks: connected networks by interface. reqids: by interface of others. configured: all of swanctl.conf.
+    charon_down: why charon cannot be asked. sas: IKE SAs. foreign: files of a person at paths that are ours.
+    modules_loaded: the kernel has ipsec and if_enc (FreeBSD).
+    """
+
+    networks: Mapping[str, tuple[Network, ...]]
+    configured: Configured
+    charon_down: str | None
+    sas: tuple[dict[str, t.Any], ...]
+    foreign: frozenset[str]
+    modules_loaded: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Host:
+    """A gateway at one moment, or as it should be.
+
+    establish_timeout: seconds to insist on tunnels, 0 for not. focus: the objects a module is about, None for all.
+    owned: what on the host is ours to change.
+    """
+
+    platform: Platform
+    declared: Declared
+    realized: Realized
+    facts: Facts
+    establish_timeout: int = 0
+    focus: frozenset[Key] | None = None
+    owned: frozenset[Part] = frozenset()
+
+    def owning(self, other: Host) -> Host:
+        """The same, as far as ``other`` is ours to change: the state to go back to when reaching that has failed."""
+        return dataclasses.replace(self, owned=other.owned)
+
+    def describe(self, other: Host) -> dict[str, t.Any]:
+        """What differs from ``other``: declared objects, and what realizes them."""
+        mine, theirs = _picture(self), _picture(other)
+        return {
+            part: difference
+            for part, value in mine.items()
+            for difference in [_differing(value, theirs.get(part))]
+            if difference
+        }
+
+
+def _picture(host: Host) -> dict[str, dict[str, t.Any]]:
+    realized = host.realized
+    return {
+        **host.declared.describe(),
+        "interfaces": {name: interface.describe() for name, interface in realized.interfaces.items()},
+        "routes": {network: [str(hop) for hop in hops] for network, hops in realized.routes.items() if hops},
+        "connections": {name: loaded.describe() for name, loaded in realized.connections.items()},
+        "kernel": realized.kernel.describe() if realized.kernel else {},
+        "files": {path: _text(path, file) for path, file in realized.files.items()},
+    }
+
+
+def _text(path: str, file: File) -> t.Any:
+    """A file's lines; in one that holds secrets, the settings with those hidden."""
+    if not path.endswith(".conf") or "secrets" not in file.content:
+        return {"mode": oct(file.mode or 0), "lines": file.content.splitlines()}
+    return {"mode": oct(file.mode or 0), "settings": _hidden(settings.parse(file.content))}
+
+
+def _hidden(section: Mapping[str, t.Any]) -> dict[str, t.Any]:
+    return {
+        key: _hidden(value) if isinstance(value, dict) else Secret(value) if key == "secret" else value
+        for key, value in section.items()
+    }
+
+
+def _differing(mine: dict[str, t.Any], theirs: dict[str, t.Any] | None) -> dict[str, t.Any]:
+    return {key: value for key, value in mine.items() if theirs is None or key not in theirs or theirs[key] != value}

@@ -1,0 +1,160 @@
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The steps from one state of a gateway to another. Pure.
+
+Boot configuration is written before the running system is changed, and the store first of all: after a crash anywhere
+the next boot or the next run finishes the work. What is removed leaves the store last, so that nothing is forgotten.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import typing as t
+
+from ..._core.steps import RemoveFile, Step, WriteFile
+from ..phase2.state import child_name
+from ..swanctl import state as swanctl
+from .blueprint import is_persons
+from .observe import MARKER, connection_path
+
+if t.TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ..static_route.state import NextHop
+    from .state import Host, Realized
+
+
+def transition(before: Host, after: Host) -> Iterator[Step]:
+    owned = before.owned | after.owned
+    before = dataclasses.replace(before, realized=before.realized.only(owned))
+    after = dataclasses.replace(after, realized=after.realized.only(owned))
+    old, new, platform = before.realized, after.realized, after.platform
+    dirty = any(path.startswith(f"{platform.swanctl}/") for path in _changed(old, new))
+    load = _must_load(before, after, dirty=dirty)
+    marker = f"{platform.store}/{MARKER}"
+    if dirty and not old.pending:
+        yield WriteFile(marker, "", 0o600)
+    yield from _writes(old, new, before)
+    if old.boot_unit and not new.boot_unit:
+        yield from platform.boot_unit_changes(old.boot_unit, new.boot_unit)
+    yield from _removals(before, after, stored=False)
+    if new.boot_unit and not old.boot_unit:
+        yield from platform.boot_unit_changes(old.boot_unit, new.boot_unit)
+    yield from platform.route_removals(old.routes, new.routes)
+    yield from platform.kernel_changes(old.kernel, new.kernel, before.facts.modules_loaded)
+    yield from platform.interface_changes(_common(old, new), new.interfaces)
+    yield from platform.route_changes(_surviving(old, new), new.routes)
+    if load:
+        yield from swanctl.load_and_settle(frozenset(after.declared.phase1), *_replaced(before, after))
+    if dirty or old.pending:
+        yield RemoveFile(marker)
+    yield from _insist(before, after)
+    yield from platform.interface_removals(old.interfaces, new.interfaces)
+    yield from _removals(before, after, stored=True)
+
+
+def _changed(old: Realized, new: Realized) -> list[str]:
+    return sorted(path for path in {*old.files, *new.files} if old.files.get(path) != new.files.get(path))
+
+
+def _writes(old: Realized, new: Realized, before: Host) -> Iterator[Step]:
+    paths = [path for path in _changed(old, new) if path in new.files]
+    for path in sorted(paths, key=lambda path: not path.startswith(before.platform.store)):
+        file = new.files[path]
+        yield WriteFile(path, file.content, None if is_persons(before.platform, path) else file.mode)
+
+
+def _removals(before: Host, after: Host, *, stored: bool) -> Iterator[Step]:
+    """Files that are there no more; with the last file of a kind goes its directory."""
+    platform = before.platform
+    for path in _changed(before.realized, after.realized):
+        if path not in after.realized.files and path.endswith(".json") == stored:
+            directory = path.rpartition("/")[0]
+            made = (*platform.made_directories(), *(() if not stored else (directory, platform.store)))
+            yield RemoveFile(path, tuple(dict.fromkeys(item for item in made if f"{path}/".startswith(f"{item}/"))))
+
+
+def _common(old: Realized, new: Realized) -> dict[str, t.Any]:
+    return {name: interface for name, interface in old.interfaces.items() if name in new.interfaces}
+
+
+def _surviving(old: Realized, new: Realized) -> dict[str, tuple[NextHop, ...]]:
+    """The routes that are left once interfaces have changed: those through a vanished address went with it."""
+    lost = []
+    for name, live in old.interfaces.items():
+        wanted = new.interfaces.get(name)
+        remade = wanted is not None and (wanted.reqid != live.reqid or wanted.up != live.up)
+        for address in live.addresses:
+            if wanted is None or remade or address not in wanted.addresses:
+                lost.append(ipaddress.ip_network(f"{address.address}/{address.prefixlen}", strict=False))
+        if wanted is None or remade:
+            old = dataclasses.replace(
+                old,
+                routes={
+                    network: tuple(hop for hop in hops if hop.interface != name) for network, hops in old.routes.items()
+                },
+            )
+    return {
+        network: tuple(
+            hop
+            for hop in hops
+            if not hop.gateway or not any(ipaddress.ip_address(hop.gateway) in item for item in lost)
+        )
+        for network, hops in old.routes.items()
+    }
+
+
+def _must_load(before: Host, after: Host, *, dirty: bool) -> bool:
+    old, new = before.realized, after.realized
+    if before.facts.charon_down and not any(name in new.connections for name in after.declared.phase1):
+        return False  # nothing of ours is left for charon, which reads its files when it starts
+    return dirty or old.pending or old.connections != new.connections
+
+
+def _replaced(before: Host, after: Host) -> tuple[tuple[t.Mapping[str, t.Any], ...], tuple[tuple[str, str], ...]]:
+    """The SAs made from configurations that change now, and the children to start again."""
+    platform = before.platform
+    changed = {
+        name
+        for name in before.declared.phase1
+        if before.realized.files.get(connection_path(platform, name))
+        != after.realized.files.get(connection_path(platform, name))
+    }
+    kept = {name for name in changed if name in after.declared.phase1 and not after.declared.phase1[name].reestablish}
+    stale = tuple(sa for sa in before.facts.sas if sa["connection"] in changed - kept)
+    names = {sa["connection"] for sa in stale}
+    return stale, tuple(
+        (connection, child)
+        for connection, child, action in _children(after)
+        if connection in names and "start" in action
+    )
+
+
+def _children(host: Host) -> list[tuple[str, str, str]]:
+    """Connection, child and start action of every tunnel that is loaded."""
+    found = {
+        (phase2.phase1, child_name(host.declared.phase1[phase2.phase1], phase2)): phase2.start_action
+        for phase2 in host.declared.phase2.values()
+        if phase2.enabled and host.declared.phase1[phase2.phase1].enabled
+    }
+    return [(connection, child, action) for (connection, child), action in found.items()]
+
+
+def _insist(before: Host, after: Host) -> Iterator[Step]:
+    """Have the tunnels in focus come up, when asked to."""
+    if not after.establish_timeout:
+        return
+    stale = {sa["connection"] for sa in _replaced(before, after)[0]}
+    for connection, child, _action in _children(after):
+        owners = {
+            ("phase1", connection),
+            *(("phase2", name) for name, item in after.declared.phase2.items() if item.phase1 == connection),
+        }
+        if after.focus is not None and not owners & after.focus:
+            continue
+        if connection in stale or not swanctl.is_up(before.facts.sas, connection, child):
+            peer = after.declared.phase1[connection].remote_addrs[0]
+            yield swanctl.establish(connection, child, peer, after.establish_timeout)
