@@ -1,0 +1,50 @@
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Assignment: the options of interface_assign, and of each item of vti_site's assignments."""
+
+from __future__ import annotations
+
+import textwrap
+
+_OPTIONS = """
+interface:
+  description:
+    - The C(ipsecX) interface. Exclusive with O(phase2).
+  type: str
+phase2:
+  description:
+    - A phase 2 on the interface, where its number is not known beforehand. Exclusive with O(interface).
+  type: str
+name:
+  description:
+    - Logical name, such as V(VTI_HQ); at most 25 letters, digits and C(_), not digits alone.
+    - Left out, the name the interface has, else C(OPT1), C(OPT2) and so on, the first that is free.
+  type: str
+enabled:
+  description:
+    - Whether the interface is up and gives its automatic gateways.
+  type: bool
+  default: true
+mtu:
+  description:
+    - MTU of the interface in bytes, from 1280 to 8192; the phase 2's when left out.
+  type: int
+"""
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = "options:\n" + textwrap.indent(_OPTIONS, "  ")
+
+    # The same as suboptions.
+    SITE = """
+options:
+  assignments:
+    description:
+      - Assignments, each with the options of M(routed_ipsec.vti.interface_assign).
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+""" + textwrap.indent(_OPTIONS, "      ")

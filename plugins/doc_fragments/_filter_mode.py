@@ -1,0 +1,38 @@
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Filter mode: the options of filter_mode, and of vti_site's filter_mode."""
+
+from __future__ import annotations
+
+import textwrap
+
+_OPTIONS = """
+mode:
+  description:
+    - V(enc) filters packets of all tunnels on C(enc0); V(if_ipsec) filters those of each VTI on its own interface.
+    - Linux always works as V(if_ipsec); V(enc) is refused there.
+  type: str
+  choices: [enc, if_ipsec]
+force:
+  description:
+    - Use V(if_ipsec) although a connection in tunnel mode with policies is configured, whose traffic it blocks.
+  type: bool
+  default: false
+"""
+
+
+class ModuleDocFragment:
+    DOCUMENTATION = "options:\n" + textwrap.indent(_OPTIONS, "  ")
+
+    # The same as suboptions.
+    SITE = """
+options:
+  filter_mode:
+    description:
+      - The filter mode, with the options of M(routed_ipsec.vti.filter_mode).
+      - Left out, it stays as it is, or goes with O(purge).
+    type: dict
+    suboptions:
+""" + textwrap.indent(_OPTIONS, "      ")

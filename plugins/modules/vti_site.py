@@ -1,0 +1,136 @@
+#!/usr/bin/python
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: vti_site
+short_description: Manage a whole gateway in one call
+version_added: 0.1.0
+description:
+  - Takes everything a gateway is made of at once, and brings the host there with one observation and one plan.
+  - A change to the tunnel that carries the SSH session is safe only in one call; and a fleet costs one round
+    trip for each host.
+  - When a step fails, all is put back as it was.
+author:
+  - routed_ipsec.vti contributors (@routed-ipsec)
+extends_documentation_fragment:
+  - routed_ipsec.vti._attributes
+  - routed_ipsec.vti._phase1.site
+  - routed_ipsec.vti._phase2.site
+  - routed_ipsec.vti._assignment.site
+  - routed_ipsec.vti._static_route.site
+  - routed_ipsec.vti._filter_mode.site
+options:
+  purge:
+    description:
+      - Remove what this collection has made on the host and is not listed. What others have made is never touched.
+    type: bool
+    default: false
+  establish_timeout:
+    description:
+      - Insist that every tunnel comes up within this many seconds.
+      - If one does not, everything is put back and the task fails.
+      - V(0) does not wait.
+    type: int
+    default: 0
+seealso:
+  - module: routed_ipsec.vti.ipsec_phase1
+  - module: routed_ipsec.vti.ipsec_vti_phase2
+  - module: routed_ipsec.vti.interface_assign
+  - module: routed_ipsec.vti.static_route
+  - module: routed_ipsec.vti.filter_mode
+  - module: routed_ipsec.vti.vti_info
+"""
+
+EXAMPLES = r"""
+- name: Make the gateway of the branch office
+  routed_ipsec.vti.vti_site:
+    phase1:
+      - name: hq
+        local_addrs: [203.0.113.2]
+        remote_addrs: [198.51.100.2]
+        psk: "{{ vault_branch1_psk }}"
+    phase2:
+      - name: hq
+        phase1: hq
+        local_address: 10.6.106.2/30
+        remote_address: 10.6.106.1
+    assignments:
+      - phase2: hq
+        name: VTI_HQ
+    static_routes:
+      - name: hq_lan
+        network: 10.1.0.0/24
+        gateway: VTI_HQ_VTIV4
+    purge: true
+
+- name: Remove everything
+  routed_ipsec.vti.vti_site:
+    purge: true
+"""
+
+RETURN = r"""
+steps:
+  description: What was done, or in check mode what would be done, in order.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - write /etc/routed_ipsec/phase1/hq.json
+    - swanctl --load-all --noprompt
+undone:
+  description: What was undone after a step had failed.
+  returned: when a step fails
+  type: list
+  elements: str
+  sample: []
+not_undone:
+  description: What could not be undone after a step had failed, each with why.
+  returned: when a step fails
+  type: list
+  elements: str
+  sample: []
+gateways:
+  description: The automatic gateways, by name.
+  returned: success
+  type: dict
+  sample:
+    VTI_HQ_VTIV4:
+      address: 10.6.106.1
+      interface: ipsec1
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.converge import converge
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment import state as assignment
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.filter_mode import state as filter_mode
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1 import state as phase1
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2 import state as phase2
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.checks import ready
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.transition import transition
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.static_route import state as static_route
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "phase1": {"type": "list", "elements": "dict", "default": [], "options": phase1.ARGUMENTS},
+            "phase2": {"type": "list", "elements": "dict", "default": [], "options": phase2.ARGUMENTS},
+            "assignments": {"type": "list", "elements": "dict", "default": [], "options": assignment.ARGUMENTS},
+            "static_routes": {"type": "list", "elements": "dict", "default": [], "options": static_route.ARGUMENTS},
+            "filter_mode": {"type": "dict", "options": filter_mode.ARGUMENTS},
+            "purge": {"type": "bool", "default": False},
+            "establish_timeout": {"type": "int", "default": 0},
+        },
+        supports_check_mode=True,
+    )
+    converge(module, observe=observe, desire=desire.site, transition=transition, report=report.site, ready=ready)
+
+
+if __name__ == "__main__":
+    main()
