@@ -45,10 +45,8 @@ def wanted(mode: FilterMode, observed: Kernel) -> Kernel:
     return Kernel(tuple(mode.sysctls.items()), True if mode.mode == "enc" else bool(observed.enc0_up))
 
 
-def changes(before: Kernel, after: Kernel, *, modules_loaded: bool) -> Iterator[Step]:
-    if before == after and modules_loaded:
-        return
-    if not modules_loaded:
+def changes(before: Kernel, after: Kernel, *, needs_modules: bool) -> Iterator[Step]:
+    if needs_modules:
         yield command("kldload", "-n", "ipsec")
         yield command("kldload", "-n", "if_enc")
     live = dict(before.sysctls)

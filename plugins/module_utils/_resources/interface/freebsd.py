@@ -46,29 +46,31 @@ def _addresses(interface: ifconfig.Interface) -> tuple[Address, ...]:
 
 
 def boot(name: str, interface: Interface) -> str:
-    """The lines for rc.conf.d/netif."""
+    """The lines for rc.conf.d/netif. Without ifconfig_IF rc leaves an interface down (network.subr: ifconfig_up)."""
     lines = [
         sh.assignment("cloned_interfaces", f" {name}:sticky", append=True),
-        sh.assignment(f"create_args_{name}", f"reqid {interface.reqid}"),
+        sh.assignment(f"create_args_{name}", f"reqid {interface.reqid} mtu {interface.mtu}"),
     ]
+    if interface.up:
+        lines.extend(_configuration(name, interface))
+    if interface.description:
+        lines.append(sh.assignment(f"ifconfig_{name}_descr", interface.description))
+    return "".join(lines)
+
+
+def _configuration(name: str, interface: Interface) -> Iterator[str]:
     four = [address for address in interface.addresses if ":" not in address.address]
     six = [address for address in interface.addresses if ":" in address.address]
     outer6 = interface.tunnel is not None and ":" in interface.tunnel[0]
     words = [_words(four[0])] if four and not outer6 else ["inet6" if outer6 else "inet"]
     if interface.tunnel:
         words.append("tunnel " + " ".join(interface.tunnel))
-    words.append(f"mtu {interface.mtu}")
-    words.append("up" if interface.up else "down")
-    lines.append(sh.assignment(f"ifconfig_{name}", " ".join(words)))
+    words.append("up")
+    yield sh.assignment(f"ifconfig_{name}", " ".join(words))
     if six:
-        lines.append(sh.assignment(f"ifconfig_{name}_ipv6", _words(six[0])))
-    aliases = [*(four if outer6 else four[1:]), *six[1:]]
-    lines.extend(
-        sh.assignment(f"ifconfig_{name}_alias{number}", _words(address)) for number, address in enumerate(aliases)
-    )
-    if interface.description:
-        lines.append(sh.assignment(f"ifconfig_{name}_descr", interface.description))
-    return "".join(lines)
+        yield sh.assignment(f"ifconfig_{name}_ipv6", _words(six[0]))
+    for number, address in enumerate([*(four if outer6 else four[1:]), *six[1:]]):
+        yield sh.assignment(f"ifconfig_{name}_alias{number}", _words(address))
 
 
 def changes(before: Mapping[str, Interface], after: Mapping[str, Interface]) -> Iterator[Step]:
@@ -86,9 +88,8 @@ def changes(before: Mapping[str, Interface], after: Mapping[str, Interface]) -> 
 def _changes(name: str, live: Interface, wanted: Interface) -> Iterator[Step]:
     if live.reqid != wanted.reqid:
         yield command("ifconfig", name, "reqid", str(wanted.reqid), failure=silent)
-    if wanted.tunnel is not None and not wanted.dynamic and live.tunnel != wanted.tunnel:
-        family = "inet6" if ":" in wanted.tunnel[0] else "inet"
-        yield command("ifconfig", name, family, "tunnel", *wanted.tunnel)
+    if not wanted.dynamic and live.tunnel != wanted.tunnel:
+        yield command("ifconfig", name, *_tunnel(wanted.tunnel))
     if live.mtu != wanted.mtu:
         yield command("ifconfig", name, "mtu", str(wanted.mtu))
     for address in live.addresses:
@@ -104,6 +105,12 @@ def _changes(name: str, live: Interface, wanted: Interface) -> Iterator[Step]:
         )
     if live.up != wanted.up:
         yield command("ifconfig", name, "up" if wanted.up else "down")
+
+
+def _tunnel(ends: tuple[str, str] | None) -> tuple[str, ...]:
+    if ends is None:
+        return ("-tunnel",)
+    return ("inet6" if ":" in ends[0] else "inet", "tunnel", *ends)
 
 
 def removals(before: Mapping[str, Interface], after: Mapping[str, Interface]) -> Iterator[Step]:

@@ -145,7 +145,9 @@ def from_options(
     for option in SHARED:
         if fields.get(option) is None:
             fields[option] = getattr(sibling, option) if sibling else DEFAULTS.get(option)
-    template = sibling or known
+    # Numbers stay for life, unless connections have been split and another phase 2 keeps those that were shared.
+    mine = known if known and all((other.reqid, other.unit) != (known.reqid, known.unit) for other in others) else None
+    template = sibling or mine
     fields.update(
         _numbers(
             options.get("reqid") or (template.reqid if template else None),
@@ -256,10 +258,13 @@ def child_name(phase1: Phase1, phase2: Phase2) -> str:
 
 
 def selectors(phase1: Phase1, phase2: Phase2, option: str) -> tuple[str, ...]:
-    """Any to any: what goes through a VTI is decided by routes. IKEv1 uses the first selector only."""
+    """Any to any: what goes through a VTI is decided by routes.
+
+    With a child for each phase 2 it is any of one family: a responder knows its children apart by nothing but these.
+    """
     given: tuple[str, ...] | None = getattr(phase2, option)
     both = ("0.0.0.0/0", "::/0")
-    return given or (both if phase1.version != 1 else both[:1] if phase2.family == 4 else both[1:])
+    return given or (both if phase1.shares_child else both[:1] if phase2.family == 4 else both[1:])
 
 
 def child(phase1: Phase1, phase2: Phase2, platform_keys: Mapping[str, str]) -> dict[str, str]:

@@ -30,7 +30,7 @@ if t.TYPE_CHECKING:
     from ..phase2.state import Phase2
     from ..static_route.state import NextHop
     from .platform import Platform
-    from .state import Declared, Key, Realized
+    from .state import Declared, Host, Key, Realized
 
 _VERSIONS = {0: "IKEv1/2", 1: "IKEv1", 2: "IKEv2"}
 """As swanctl --list-conns prints them (strongSwan: keymat's and vici_query.c's names)."""
@@ -122,16 +122,18 @@ def _interfaces(blueprint: Blueprint, declared: Declared, platform: Platform) ->
     for name, phase2s in members.items():
         first, assignment = phase2s[0], assigned.get(name)
         phase1 = declared.phase1[first.phase1]
+        up = assignment.enabled if assignment else True
         endpoints = (
             None if first.dynamic_endpoints or not (phase1.local and phase1.remote) else (phase1.local, phase1.remote)
         )
         interface = Interface(
             reqid=first.reqid,
-            tunnel=platform.tunnel(*endpoints) if endpoints else None,
-            addresses=tuple(sorted(platform.address(phase2) for phase2 in phase2s)),
+            tunnel=platform.tunnel(*endpoints) if endpoints and up else None,
+            # Without addresses when disabled: FreeBSD would bring the interface up with the first one.
+            addresses=tuple(sorted(platform.address(phase2) for phase2 in phase2s)) if up else (),
             mtu=assignment.mtu if assignment and assignment.mtu else first.mtu,
             description=assignment.name if assignment else "",
-            up=assignment.enabled if assignment else True,
+            up=up,
             dynamic=first.dynamic_endpoints,
         )
         owners = [("phase1", phase1.name), *(("phase2", phase2.name) for phase2 in phase2s)]
@@ -180,12 +182,25 @@ def _filter_mode(blueprint: Blueprint, declared: Declared, platform: FreeBSD, se
     blueprint.add("files", platform.sysctl_conf, block, owner)
 
 
-def without_block(platform: Platform, seen: Realized) -> dict[str, File]:
-    """Files of a person with our block taken out."""
-    if not isinstance(platform, FreeBSD) or platform.sysctl_conf not in seen.files:
+MISSING = "missing="
+"""Marks the files of a person, among what a filter mode remembers, that are there only because of our block."""
+
+
+def missing_block_files(host: Host) -> tuple[str, ...]:
+    path = getattr(host.platform, "sysctl_conf", None)
+    return (f"{MISSING}{path}",) if path and path not in host.realized.files else ()
+
+
+def without_block(host: Host) -> dict[str, File]:
+    """Files of a person with our block taken out, but for those that were not there before."""
+    platform, mode = host.platform, host.declared.filter_mode
+    if not isinstance(platform, FreeBSD) or platform.sysctl_conf not in host.realized.files:
         return {}
-    present = seen.files[platform.sysctl_conf]
-    return {platform.sysctl_conf: File(sysctl.with_block(present.content, None), present.mode)}
+    present = host.realized.files[platform.sysctl_conf]
+    rest = sysctl.with_block(present.content, None)
+    if not rest and mode and f"{MISSING}{platform.sysctl_conf}" in mode.previous:
+        return {}
+    return {platform.sysctl_conf: File(rest, present.mode)}
 
 
 def is_persons(platform: Platform, path: str) -> bool:

@@ -36,7 +36,7 @@ def check(before: Host, after: Declared, focus: Focus) -> None:
         if _in_focus(focus, ("phase1", name)):
             _check_phase1(before, after, phase1)
     for name, phase2 in after.phase2.items():
-        if _in_focus(focus, ("phase2", name)):
+        if _in_focus(focus, ("phase2", name), ("phase1", phase2.phase1)):
             _check_phase2(before, after, phase2)
     _check_routes(before, after, focus)
     _check_filter_mode(before, after, focus)
@@ -144,11 +144,16 @@ def _check_phase2(before: Host, after: Declared, phase2: Phase2) -> None:
             )
     for route in after.static_routes.values():
         network = ipaddress.ip_network(route.network)
-        if network.version == phase2.family and network.prefixlen and network.overlaps(phase2.local.network):
+        # A wider route is no harm: the connected transit network is more specific.
+        if network.version == phase2.family and _within(network, phase2.local.network):
             raise InvalidOption(
                 f"local_address: the transit network {phase2.local.network} of phase 2 {phase2.name} "
                 f"overlaps {network} of static route {route.name}; choose an unused one"
             )
+
+
+def _within(inner: Network, outer: Network) -> bool:
+    return inner.prefixlen >= outer.prefixlen and inner.overlaps(outer)
 
 
 def _check_others(before: Host, after: Declared, phase2: Phase2) -> None:

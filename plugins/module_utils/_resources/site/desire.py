@@ -18,7 +18,7 @@ from ..phase2 import state as phase2_state
 from ..static_route import state as route_state
 from . import blueprint
 from .checks import check
-from .state import Declared
+from .state import PARTS, Declared
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -108,7 +108,7 @@ def _filter_mode(options: Options, host: Host) -> FilterMode:
         raise InvalidOption("mode: required; choose enc or if_ipsec")
     known = host.declared.filter_mode
     kernel = host.realized.kernel
-    previous = known.previous if known else _remember(kernel) if kernel else ()
+    previous = known.previous if known else (*_remember(kernel), *blueprint.missing_block_files(host)) if kernel else ()
     return FilterMode(options["mode"], bool(options.get("force")), previous)
 
 
@@ -117,7 +117,7 @@ def _remember(kernel: Kernel) -> tuple[str, ...]:
 
 
 def _restored(previous: tuple[str, ...], observed: Kernel) -> Kernel:
-    values = dict(item.split("=", 1) for item in previous)
+    values = dict(item.split("=", 1) for item in previous if not item.startswith(blueprint.MISSING))
     enc0 = values.pop("enc0", "down") == "up"
     return Kernel(tuple(values.items()), None if observed.enc0_up is None else enc0)
 
@@ -190,10 +190,13 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
     seen = host.realized
     old = blueprint.draw(host.declared, host.platform, seen)
     new = blueprint.draw(declared, host.platform, seen)
-    owned = {*old.owners, *new.owners}
+    owned = {*old.owners, *new.owners, *seen.journal}
     parts: dict[str, t.Any] = {}
-    for part in ("files", "interfaces", "routes", "connections"):
+    for part in PARTS:
         was, wanted, result = getattr(old, part), getattr(new, part), dict(getattr(seen, part))
+        # What an interrupted run has left and no object asks for goes, whatever this call is about.
+        for name in (name for kind, name in seen.journal if kind == part and name not in was and name not in wanted):
+            result.pop(name, None)
         for name in [*was, *(name for name in wanted if name not in was)]:
             owners = {*old.owners.get((part, name), ()), *new.owners.get((part, name), ())}
             if focus is not None and not owners & focus and was.get(name) == wanted.get(name):
@@ -208,9 +211,9 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
         parts["files"] = {path: file for path, file in parts["files"].items() if path in new.files}
     if focus is None or ("filter_mode", "") in focus:
         if declared.filter_mode is None:
-            parts["files"] = {**parts["files"], **blueprint.without_block(host.platform, seen)}
+            parts["files"].update(blueprint.without_block(host))
         parts["kernel"] = _kernel(host, declared, new)
-    realized = dataclasses.replace(seen, **parts, pending=False, boot_unit=_boot_unit(host, parts["files"]))
+    realized = dataclasses.replace(seen, **parts, journal=frozenset(), boot_unit=_boot_unit(host, parts["files"]))
     return dataclasses.replace(host, declared=declared, realized=realized, focus=focus, owned=frozenset(owned))
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import typing as t
 
 from ..._core.errors import ParseError
@@ -21,9 +22,10 @@ from .state import KINDS, Declared, Facts, Host, Realized
 if t.TYPE_CHECKING:
     from ..._core.system import File, System
     from .platform import Platform
+    from .state import Part
 
-MARKER = "load-pending"
-"""In the store while files of swanctl's are newer than what charon has loaded."""
+JOURNAL = "journal"
+"""In the store while a run is under way: what it changes, so that the next one can finish or forget it."""
 
 
 def observe(system: System) -> Host:
@@ -33,6 +35,7 @@ def observe(system: System) -> Host:
     associations, _down = swanctl.listing(system, "sas") if charon_down is None else ([], None)
     connections, foreign = _connection_files(system, platform)
     store = _store_files(system, platform)
+    journal = _journal(system, journal_path(platform))
     return Host(
         platform=platform,
         declared=_declared(platform, store, connections),
@@ -41,7 +44,7 @@ def observe(system: System) -> Host:
             interfaces=live.interfaces,
             routes=live.routes,
             connections=swanctl.loaded(events),
-            pending=system.exists(f"{platform.store}/{MARKER}"),
+            journal=journal,
             kernel=live.kernel,
             boot_unit=live.boot_unit,
         ),
@@ -53,6 +56,7 @@ def observe(system: System) -> Host:
             foreign=foreign,
             modules_loaded=live.modules_loaded,
         ),
+        owned=journal,
     )
 
 
@@ -62,6 +66,23 @@ def store_path(platform: Platform, kind: str, name: str) -> str:
 
 def filter_mode_path(platform: Platform) -> str:
     return f"{platform.store}/filter_mode.json"
+
+
+def is_swanctl(platform: Platform, path: str) -> bool:
+    """Whether a path is of a file that charon loads."""
+    return path.startswith(f"{platform.swanctl}/")
+
+
+def journal_path(platform: Platform) -> str:
+    return f"{platform.store}/{JOURNAL}"
+
+
+def _journal(system: System, path: str) -> frozenset[Part]:
+    file = system.read(path)
+    try:
+        return frozenset((str(part), str(name)) for part, name in json.loads(file.content)) if file else frozenset()
+    except (TypeError, ValueError) as error:
+        raise ParseError(f"{path}: not what this release of the collection writes ({error}); remove the file") from None
 
 
 def connection_path(platform: Platform, name: str) -> str:

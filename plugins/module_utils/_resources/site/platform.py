@@ -65,6 +65,10 @@ class Platform(t.Protocol):
     def store(self) -> str:
         """Where declared objects are kept."""
 
+    @property
+    def reqid_in_place(self) -> bool:
+        """Whether an interface can change its reqid, routes staying."""
+
     def live(self, system: System) -> Live:
         """Observe the network: a constant number of programs, however many interfaces and routes there are."""
 
@@ -107,7 +111,7 @@ class Platform(t.Protocol):
     def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
         """Steps that have the boot configuration used at boot."""
 
-    def kernel_changes(self, before: Kernel | None, after: Kernel | None, modules_loaded: bool) -> Iterator[Step]:
+    def kernel_changes(self, before: Kernel | None, after: Kernel | None, *, needs_modules: bool) -> Iterator[Step]:
         """Steps towards a filter mode."""
 
 
@@ -135,6 +139,7 @@ class FreeBSD:
     store: str = "/usr/local/etc/routed_ipsec"
     loader: str = "/boot/loader.conf.d/routed_ipsec.conf"
     sysctl_conf: str = "/etc/sysctl.conf"
+    reqid_in_place: bool = True
 
     @property
     def updown(self) -> str:
@@ -204,10 +209,10 @@ class FreeBSD:
     def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
         return iter(())
 
-    def kernel_changes(self, before: Kernel | None, after: Kernel | None, modules_loaded: bool) -> Iterator[Step]:
+    def kernel_changes(self, before: Kernel | None, after: Kernel | None, *, needs_modules: bool) -> Iterator[Step]:
         if before is None or after is None:
             return iter(())
-        return filter_mode_freebsd.changes(before, after, modules_loaded=modules_loaded)
+        return filter_mode_freebsd.changes(before, after, needs_modules=needs_modules)
 
 
 _PREFIXES = ("routed_ipsec_if_", "routed_ipsec_route_", "routed_ipsec_enc0")
@@ -236,6 +241,7 @@ class Linux:
     swanctl: str = "/etc/swanctl"
     store: str = "/etc/routed_ipsec"
     unit: str = "/etc/systemd/system/routed_ipsec.service"
+    reqid_in_place: bool = False
 
     @property
     def boot(self) -> str:
@@ -294,7 +300,7 @@ class Linux:
         if before != after:
             yield command("systemctl", "enable" if after else "disable", "routed_ipsec.service")
 
-    def kernel_changes(self, before: Kernel | None, after: Kernel | None, modules_loaded: bool) -> Iterator[Step]:
+    def kernel_changes(self, before: Kernel | None, after: Kernel | None, *, needs_modules: bool) -> Iterator[Step]:
         return iter(())
 
 

@@ -42,6 +42,9 @@ KINDS: dict[str, type[t.Any]] = {
 Key = t.Tuple[str, str]
 """Kind and name of a declared object."""
 
+PARTS = ("files", "interfaces", "routes", "connections")
+"""The fields of Realized that hold parts by name."""
+
 Part = t.Tuple[str, str]
 """A field of Realized and a name in it."""
 
@@ -85,7 +88,7 @@ class Realized:
     """What makes the declared objects real. Interfaces, routes and connections of others are here too, untouched.
 
     files: our files by path, and sysctl.conf(5). interfaces: ipsecX by name. routes: next hops by network.
-    connections: what charon has loaded. pending: our files may be newer than what charon has loaded.
+    connections: what charon has loaded. journal: what an interrupted run was about to change.
     kernel: sysctls and enc0 (FreeBSD). boot_unit: our unit is enabled (Linux).
     """
 
@@ -93,7 +96,7 @@ class Realized:
     interfaces: Mapping[str, Interface]
     routes: Mapping[str, tuple[NextHop, ...]]
     connections: Mapping[str, Loaded]
-    pending: bool = False
+    journal: frozenset[Part] = frozenset()
     kernel: Kernel | None = None
     boot_unit: bool = False
 
@@ -101,7 +104,7 @@ class Realized:
         """The same without what is not ours to change."""
         parts: dict[str, t.Any] = {
             part: {name: value for name, value in getattr(self, part).items() if (part, name) in owned}
-            for part in ("files", "interfaces", "routes", "connections")
+            for part in PARTS
         }
         return dataclasses.replace(self, **parts)
 

@@ -12,19 +12,25 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import json
 import typing as t
 
+from ..._core.errors import ParseError
 from ..._core.steps import RemoveFile, Step, WriteFile
+from ..._formats import settings
 from ..phase2.state import child_name
 from ..swanctl import state as swanctl
 from .blueprint import is_persons
-from .observe import MARKER, connection_path
+from .observe import connection_path, is_swanctl, journal_path
+from .state import KINDS, PARTS
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ..._core.system import File
     from ..static_route.state import NextHop
-    from .state import Host, Realized
+    from .platform import Platform
+    from .state import Host, Part, Realized
 
 
 def transition(before: Host, after: Host) -> Iterator[Step]:
@@ -32,11 +38,11 @@ def transition(before: Host, after: Host) -> Iterator[Step]:
     before = dataclasses.replace(before, realized=before.realized.only(owned))
     after = dataclasses.replace(after, realized=after.realized.only(owned))
     old, new, platform = before.realized, after.realized, after.platform
-    dirty = any(path.startswith(f"{platform.swanctl}/") for path in _changed(old, new))
+    dirty = any(is_swanctl(platform, path) for path in _changed(old, new))
     load = _must_load(before, after, dirty=dirty)
-    marker = f"{platform.store}/{MARKER}"
-    if dirty and not old.pending:
-        yield WriteFile(marker, "", 0o600)
+    journal = old.journal | _differing(old, new)
+    if journal != old.journal:
+        yield WriteFile(journal_path(platform), f"{json.dumps(sorted(journal))}\n", 0o600)
     yield from _writes(old, new, before)
     if old.boot_unit and not new.boot_unit:
         yield from platform.boot_unit_changes(old.boot_unit, new.boot_unit)
@@ -44,16 +50,27 @@ def transition(before: Host, after: Host) -> Iterator[Step]:
     if new.boot_unit and not old.boot_unit:
         yield from platform.boot_unit_changes(old.boot_unit, new.boot_unit)
     yield from platform.route_removals(old.routes, new.routes)
-    yield from platform.kernel_changes(old.kernel, new.kernel, before.facts.modules_loaded)
+    needs_modules = after.declared.filter_mode is not None and not before.facts.modules_loaded
+    yield from platform.kernel_changes(old.kernel, new.kernel, needs_modules=needs_modules)
     yield from platform.interface_changes(_common(old, new), new.interfaces)
-    yield from platform.route_changes(_surviving(old, new), new.routes)
+    yield from platform.route_changes(_surviving(old, new, platform), new.routes)
     if load:
         yield from swanctl.load_and_settle(frozenset(after.declared.phase1), *_replaced(before, after))
-    if dirty or old.pending:
-        yield RemoveFile(marker)
     yield from _insist(before, after)
     yield from platform.interface_removals(old.interfaces, new.interfaces)
     yield from _removals(before, after, stored=True)
+    if journal:
+        yield RemoveFile(journal_path(platform), (platform.store,))
+
+
+def _differing(old: Realized, new: Realized) -> frozenset[Part]:
+    return frozenset(
+        (part, name)
+        for part in PARTS
+        for mine, theirs in [(getattr(old, part), getattr(new, part))]
+        for name in {*mine, *theirs}
+        if mine.get(name) != theirs.get(name)
+    )
 
 
 def _changed(old: Realized, new: Realized) -> list[str]:
@@ -62,15 +79,24 @@ def _changed(old: Realized, new: Realized) -> list[str]:
 
 def _writes(old: Realized, new: Realized, before: Host) -> Iterator[Step]:
     paths = [path for path in _changed(old, new) if path in new.files]
-    for path in sorted(paths, key=lambda path: not path.startswith(before.platform.store)):
+    for path in sorted(paths, key=lambda path: _rank(before, path)):
         file = new.files[path]
         yield WriteFile(path, file.content, None if is_persons(before.platform, path) else file.mode)
+
+
+def _rank(before: Host, path: str) -> int:
+    """The store comes first, and in it what others refer to: whatever part of it is written makes sense by itself."""
+    prefix = f"{before.platform.store}/"
+    if not path.startswith(prefix) or not path.endswith(".json"):
+        return len(KINDS) + 1
+    kind = path[len(prefix) :].partition("/")[0]
+    return list(KINDS).index(kind) if kind in KINDS else len(KINDS)
 
 
 def _removals(before: Host, after: Host, *, stored: bool) -> Iterator[Step]:
     """Files that are there no more; with the last file of a kind goes its directory."""
     platform = before.platform
-    for path in _changed(before.realized, after.realized):
+    for path in sorted(_changed(before.realized, after.realized), key=lambda path: -_rank(before, path)):
         if path not in after.realized.files and path.endswith(".json") == stored:
             directory = path.rpartition("/")[0]
             made = (*platform.made_directories(), *(() if not stored else (directory, platform.store)))
@@ -81,12 +107,13 @@ def _common(old: Realized, new: Realized) -> dict[str, t.Any]:
     return {name: interface for name, interface in old.interfaces.items() if name in new.interfaces}
 
 
-def _surviving(old: Realized, new: Realized) -> dict[str, tuple[NextHop, ...]]:
+def _surviving(old: Realized, new: Realized, platform: Platform) -> dict[str, tuple[NextHop, ...]]:
     """The routes that are left once interfaces have changed: those through a vanished address went with it."""
     lost = []
     for name, live in old.interfaces.items():
         wanted = new.interfaces.get(name)
-        remade = wanted is not None and (wanted.reqid != live.reqid or wanted.up != live.up)
+        moved = wanted is not None and wanted.reqid != live.reqid and not platform.reqid_in_place
+        remade = moved or (wanted is not None and wanted.up != live.up)
         for address in live.addresses:
             if wanted is None or remade or address not in wanted.addresses:
                 lost.append(ipaddress.ip_network(f"{address.address}/{address.prefixlen}", strict=False))
@@ -111,7 +138,8 @@ def _must_load(before: Host, after: Host, *, dirty: bool) -> bool:
     old, new = before.realized, after.realized
     if before.facts.charon_down and not any(name in new.connections for name in after.declared.phase1):
         return False  # nothing of ours is left for charon, which reads its files when it starts
-    return dirty or old.pending or old.connections != new.connections
+    interrupted = any(part == "connections" or is_swanctl(after.platform, name) for part, name in old.journal)
+    return dirty or interrupted or old.connections != new.connections
 
 
 def _replaced(before: Host, after: Host) -> tuple[tuple[t.Mapping[str, t.Any], ...], tuple[tuple[str, str], ...]]:
@@ -120,8 +148,8 @@ def _replaced(before: Host, after: Host) -> tuple[tuple[t.Mapping[str, t.Any], .
     changed = {
         name
         for name in before.declared.phase1
-        if before.realized.files.get(connection_path(platform, name))
-        != after.realized.files.get(connection_path(platform, name))
+        for path in [connection_path(platform, name)]
+        if _meaning(before.realized.files.get(path)) != _meaning(after.realized.files.get(path))
     }
     kept = {name for name in changed if name in after.declared.phase1 and not after.declared.phase1[name].reestablish}
     stale = tuple(sa for sa in before.facts.sas if sa["connection"] in changed - kept)
@@ -131,6 +159,14 @@ def _replaced(before: Host, after: Host) -> tuple[tuple[t.Mapping[str, t.Any], .
         for connection, child, action in _children(after)
         if connection in names and "start" in action
     )
+
+
+def _meaning(file: File | None) -> t.Any:
+    """What strongSwan makes of a file: a comment or a permission is no reason to interrupt a tunnel."""
+    try:
+        return settings.parse(file.content) if file else None
+    except ParseError as error:
+        return str(error)
 
 
 def _children(host: Host) -> list[tuple[str, str, str]]:
