@@ -20,6 +20,18 @@ force:
     - Use V(if_ipsec) although a connection in tunnel mode with policies is configured, whose traffic it blocks.
   type: bool
   default: false
+inner_rules:
+  description:
+    - Pass everything inside the tunnels, in pf's anchor C(routed_ipsec/tunnels). FreeBSD only.
+    - With V(enc) the states float, since replies take another interface than what they answer.
+  type: bool
+  default: false
+manage_pf_conf:
+  description:
+    - Add the lines to C(/etc/pf.conf) that make the anchor count, in a block of its own. FreeBSD only.
+    - Without them the rules are written, and RV(firewall) says what is missing.
+  type: bool
+  default: false
 """
 
 

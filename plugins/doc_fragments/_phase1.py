@@ -186,6 +186,12 @@ reestablish:
     - V(false) leaves them until they are rekeyed.
   type: bool
   default: true
+firewall_rules:
+  description:
+    - Pass IKE and ESP from and to the peer, in pf's anchor C(routed_ipsec/tunnels). FreeBSD only.
+    - The anchor counts once C(/etc/pf.conf) names it; see O(filter_mode#module:manage_pf_conf).
+  type: bool
+  default: false
 """
 
 

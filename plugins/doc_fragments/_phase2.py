@@ -99,13 +99,14 @@ dpd_action:
 local_ts:
   description:
     - Traffic selectors of this end (strongSwan C(local_ts)).
-    - Left out, everything of both families (IKEv1 everything of one), since routes decide what enters a VTI.
+    - Left out, everything of both families, since routes decide what enters a VTI. Where every phase 2
+      has a CHILD SA of its own, everything of its own family.
   type: list
   elements: str
 remote_ts:
   description:
     - Traffic selectors of the far end (strongSwan C(remote_ts)).
-    - Left out, everything of both families (IKEv1 everything of one).
+    - Left out, the same as for O(local_ts).
   type: list
   elements: str
 mtu:

@@ -60,6 +60,13 @@ not_undone:
   type: list
   elements: str
   sample: []
+firewall:
+  description:
+    - Whether the rules for pf count (C(enforced)), and what keeps them from it (C(reason)).
+    - Null where there are none.
+  returned: success
+  type: dict
+  sample: {enforced: true, reason: null}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -106,6 +106,13 @@ lookups:
   returned: success
   type: dict
   sample: {10.1.0.1: {interface: ipsec1, gateway: 10.6.106.1}}
+firewall:
+  description:
+    - Whether the rules for pf count (C(enforced)), and what keeps them from it (C(reason)).
+    - Null where there are none.
+  returned: success
+  type: dict
+  sample: {enforced: true, reason: null}
 """
 
 from ansible.module_utils.basic import AnsibleModule

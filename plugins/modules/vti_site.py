@@ -101,6 +101,13 @@ gateways:
     VTI_HQ_VTIV4:
       address: 10.6.106.1
       interface: ipsec1
+firewall:
+  description:
+    - Whether the rules for pf count (C(enforced)), and what keeps them from it (C(reason)).
+    - Null where there are none.
+  returned: success
+  type: dict
+  sample: {enforced: true, reason: null}
 """
 
 from ansible.module_utils.basic import AnsibleModule

@@ -28,8 +28,9 @@ class ParseError(VtiError):
 class CommandError(VtiError):
     """A program is missing, did not end in time, or reported a failure."""
 
-    def __init__(self, argv: t.Sequence[str], reason: str, *, rc: int | None = None) -> None:
-        super().__init__(f"{' '.join(argv)}: {reason}", cmd=list(argv), rc=rc)
+    def __init__(self, argv: t.Sequence[str], reason: str, *, rc: int | None = None, known: bool = False) -> None:
+        """``known``: the reason is in the user's words and needs no command before it."""
+        super().__init__(reason if known else f"{' '.join(argv)}: {reason}", cmd=list(argv), rc=rc)
         self.reason = reason
 
 

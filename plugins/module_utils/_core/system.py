@@ -19,7 +19,7 @@ import tempfile
 import typing as t
 
 from .errors import CommandError, FileError
-from .steps import DEFAULT_TIMEOUT, Batch, RemoveFile, Result, WriteFile, nonzero
+from .steps import DEFAULT_TIMEOUT, Batch, RemoveFile, Result, WriteFile, nonzero, silent
 
 if t.TYPE_CHECKING:
     from .steps import Program, Step
@@ -77,7 +77,8 @@ def execute(system: System, program: Program) -> None:
     result = system.run(program.argv, stdin=stdin, timeout=program.timeout)
     failure = program.failure(result)
     if failure:
-        raise CommandError(program.argv, failure, rc=result.rc)
+        known = failure != nonzero(result) and failure != silent(result)
+        raise CommandError(program.argv, failure, rc=result.rc, known=known)
 
 
 class HostSystem:
@@ -172,7 +173,7 @@ class HostSystem:
             if temporary is not None:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(temporary)
-            raise FileError(f"{step.path}: cannot be written: {_why(error)}") from None
+            raise FileError(f"{step.path}: cannot be written: {_why(error)}; {_remedy(error)}") from None
 
     @staticmethod
     def _remove(path: str, prune: tuple[str, ...]) -> None:
@@ -194,6 +195,14 @@ def _copy_owner(path: str, descriptor: int) -> None:
     else:
         os.fchown(descriptor, status.st_uid, status.st_gid)
         os.fchmod(descriptor, stat.S_IMODE(status.st_mode))
+
+
+def _remedy(error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "make room on its file system"
+    if error.errno == errno.EROFS:
+        return "mount its file system for writing"
+    return "run the task as root (become: true), and see what is at that path"
 
 
 def _why(error: Exception) -> str:

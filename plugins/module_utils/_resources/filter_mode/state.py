@@ -12,6 +12,8 @@ import typing as t
 ARGUMENTS: dict[str, t.Any] = {
     "mode": {"type": "str", "choices": ["enc", "if_ipsec"]},
     "force": {"type": "bool", "default": False},
+    "inner_rules": {"type": "bool", "default": False},
+    "manage_pf_conf": {"type": "bool", "default": False},
 }
 """The options of filter_mode, and of vti_site's filter_mode."""
 
@@ -52,11 +54,17 @@ class FilterMode:
 
     mode: str
     force: bool = False
+    inner_rules: bool = False
+    manage_pf_conf: bool = False
     previous: tuple[str, ...] = ()
 
     @property
     def sysctls(self) -> dict[str, str]:
         return SYSCTLS[self.mode]
+
+    def describe(self) -> dict[str, t.Any]:
+        """In the words of the options."""
+        return {name: getattr(self, name) for name in ARGUMENTS}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -52,6 +52,7 @@ ARGUMENTS: dict[str, t.Any] = {
     "split_connections": {"type": "bool", "default": False},
     "gateway_duplicates": {"type": "bool", "default": False},
     "reestablish": {"type": "bool", "default": True},
+    "firewall_rules": {"type": "bool", "default": False},
 }
 """The options of ipsec_phase1, and of each item of vti_site's phase1."""
 
@@ -98,6 +99,7 @@ class Phase1:
     split_connections: bool = False
     gateway_duplicates: bool = False
     reestablish: bool = True
+    firewall_rules: bool = False
 
     @property
     def local(self) -> str | None:

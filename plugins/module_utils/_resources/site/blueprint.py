@@ -10,9 +10,10 @@ import dataclasses
 import typing as t
 
 from ..._core.system import File
-from ..._formats import settings, sysctl
+from ..._formats import block, settings, sysctl
 from .. import declared as options
 from ..filter_mode import freebsd as filter_mode_freebsd
+from ..firewall import freebsd as firewall
 from ..interface.state import Interface
 from ..phase1 import state as phase1_state
 from ..phase2 import state as phase2_state
@@ -45,6 +46,7 @@ class Blueprint:
     routes: dict[str, tuple[NextHop, ...]] = dataclasses.field(default_factory=dict)
     connections: dict[str, Loaded] = dataclasses.field(default_factory=dict)
     kernel: Kernel | None = None
+    firewall: bool = False
     owners: dict[tuple[str, str], set[Key]] = dataclasses.field(default_factory=dict)
 
     def add(self, part: str, name: str, value: t.Any, owners: Iterable[Key]) -> None:
@@ -65,8 +67,10 @@ def draw(declared: Declared, platform: Platform, seen: Realized) -> Blueprint:
         owners = [(kind, name) for kind in KINDS for name in getattr(declared, kind)]
         for path, file in platform.common_files(_active(declared)).items():
             blueprint.add("files", path, file, owners)
-    if declared.filter_mode and isinstance(platform, FreeBSD):
-        _filter_mode(blueprint, declared, platform, seen)
+    if isinstance(platform, FreeBSD):
+        if declared.filter_mode:
+            _filter_mode(blueprint, declared, platform, seen)
+        _firewall(blueprint, declared, seen)
     return blueprint
 
 
@@ -182,6 +186,23 @@ def _filter_mode(blueprint: Blueprint, declared: Declared, platform: FreeBSD, se
     blueprint.add("files", platform.sysctl_conf, block, owner)
 
 
+def _firewall(blueprint: Blueprint, declared: Declared, seen: Realized) -> None:
+    mode = declared.filter_mode
+    peers = [phase1 for phase1 in declared.phase1.values() if phase1.enabled and phase1.firewall_rules]
+    lines = [line for phase1 in peers for line in (f"# phase 1 {phase1.name}", *firewall.outer(phase1))]
+    if mode and mode.inner_rules:
+        lines.extend(("# inside the tunnels", *firewall.inner(mode.mode, blueprint.interfaces)))
+    present = seen.files.get(firewall.PF_CONF)
+    if lines or firewall.refers(present.content if present else None):
+        owners = [("filter_mode", ""), *((kind, name) for kind in KINDS for name in getattr(declared, kind))]
+        text = "".join(f"{line}\n" for line in lines)
+        blueprint.add("files", firewall.RULES, File(HEADER + text), owners)
+        blueprint.firewall = bool(lines)
+    if mode and mode.manage_pf_conf and present:
+        text = firewall.with_lines(present.content, wanted=True)
+        blueprint.add("files", firewall.PF_CONF, File(text, present.mode), [("filter_mode", "")])
+
+
 MISSING = "missing="
 """Marks the files of a person, among what a filter mode remembers, that are there only because of our block."""
 
@@ -193,16 +214,11 @@ def missing_block_files(host: Host) -> tuple[str, ...]:
 
 def without_block(host: Host) -> dict[str, File]:
     """Files of a person with our block taken out, but for those that were not there before."""
-    platform, mode = host.platform, host.declared.filter_mode
-    if not isinstance(platform, FreeBSD) or platform.sysctl_conf not in host.realized.files:
-        return {}
-    present = host.realized.files[platform.sysctl_conf]
-    rest = sysctl.with_block(present.content, None)
-    if not rest and mode and f"{MISSING}{platform.sysctl_conf}" in mode.previous:
-        return {}
-    return {platform.sysctl_conf: File(rest, present.mode)}
-
-
-def is_persons(platform: Platform, path: str) -> bool:
-    """Whether a file is a person's, with at most a block of ours."""
-    return isinstance(platform, FreeBSD) and path == platform.sysctl_conf
+    mode, files = host.declared.filter_mode, host.realized.files
+    found = {}
+    for path in host.platform.persons:
+        if path in files:
+            bare = block.write(files[path].content, None, path)
+            if bare or not mode or f"{MISSING}{path}" not in mode.previous:
+                found[path] = File(bare, files[path].mode)
+    return found

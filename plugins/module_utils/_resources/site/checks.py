@@ -13,7 +13,7 @@ import ipaddress
 import typing as t
 
 from ..._core.errors import InvalidOption, VtiError
-from ..phase2.state import child_name
+from ..phase2.state import child_name, selectors
 from ..static_route.state import next_hop
 from .observe import connection_path
 
@@ -96,6 +96,8 @@ def _check_phase1(before: Host, after: Declared, phase1: Phase1) -> None:
             f"name: {path} is there and not this collection's; choose another name for phase 1 "
             f"{phase1.name}, or move the file away"
         )
+    if phase1.firewall_rules and before.platform.name != "FreeBSD":
+        raise InvalidOption(f"firewall_rules: pf exists on FreeBSD only; leave it out for phase 1 {phase1.name}")
     where = before.facts.configured.connections.get(phase1.name, (path,))[0]
     if where != path:
         raise InvalidOption(
@@ -135,6 +137,7 @@ def _check_phase2(before: Host, after: Declared, phase2: Phase2) -> None:
                 f"local_address: the transit network {phase2.local.network} of phase 2 {phase2.name} "
                 f"overlaps {other.local.network} of phase 2 {other.name}"
             )
+    _check_selectors(after, phase2)
     _check_others(before, after, phase2)
     for name, network in _connected(before, after):
         if network.version == phase2.family and network.overlaps(phase2.local.network):
@@ -149,6 +152,19 @@ def _check_phase2(before: Host, after: Declared, phase2: Phase2) -> None:
             raise InvalidOption(
                 f"local_address: the transit network {phase2.local.network} of phase 2 {phase2.name} "
                 f"overlaps {network} of static route {route.name}; choose an unused one"
+            )
+
+
+def _check_selectors(after: Declared, phase2: Phase2) -> None:
+    """A responder tells the children of one connection apart by nothing but their selectors."""
+    phase1 = after.phase1[phase2.phase1]
+    for other in after.phase2.values():
+        if other.name == phase2.name or other.phase1 != phase1.name or phase1.shares_child:
+            continue
+        if selectors(phase1, other, "remote_ts") == selectors(phase1, phase2, "remote_ts"):
+            raise InvalidOption(
+                f"remote_ts: phase 2 {phase2.name} and {other.name} of phase 1 {phase1.name} have the same selectors, "
+                "so the peer could not tell them apart; give them different ones, or each a phase 1 of its own"
             )
 
 
@@ -282,6 +298,9 @@ def _check_filter_mode(before: Host, after: Declared, focus: Focus) -> None:
     if mode is None or not _in_focus(focus, ("filter_mode", "")):
         return
     if before.platform.name != "FreeBSD":
+        for option in ("inner_rules", "manage_pf_conf"):
+            if getattr(mode, option):
+                raise InvalidOption(f"{option}: pf exists on FreeBSD only; leave it out on this host")
         if mode.mode == "enc":
             raise InvalidOption(
                 "mode: enc exists on FreeBSD only; on Linux packets of an XFRM interface are always seen on "

@@ -13,6 +13,7 @@ import typing as t
 from ..._core.errors import InvalidOption
 from ..assignment import state as assignment_state
 from ..filter_mode.state import FilterMode, Kernel
+from ..firewall.freebsd import RULES
 from ..phase1 import state as phase1_state
 from ..phase2 import state as phase2_state
 from ..static_route import state as route_state
@@ -109,7 +110,8 @@ def _filter_mode(options: Options, host: Host) -> FilterMode:
     known = host.declared.filter_mode
     kernel = host.realized.kernel
     previous = known.previous if known else (*_remember(kernel), *blueprint.missing_block_files(host)) if kernel else ()
-    return FilterMode(options["mode"], bool(options.get("force")), previous)
+    chosen = {name: options.get(name) or False for name in ("force", "inner_rules", "manage_pf_conf")}
+    return FilterMode(options["mode"], **chosen, previous=previous)
 
 
 def _remember(kernel: Kernel) -> tuple[str, ...]:
@@ -207,14 +209,21 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
                 result.pop(name, None)
         parts[part] = result
     if purge:
-        owned.update(("files", path) for path in seen.files if not blueprint.is_persons(host.platform, path))
+        owned.update(("files", path) for path in seen.files if path not in host.platform.persons)
         parts["files"] = {path: file for path, file in parts["files"].items() if path in new.files}
     if focus is None or ("filter_mode", "") in focus:
         if declared.filter_mode is None:
             parts["files"].update(blueprint.without_block(host))
         parts["kernel"] = _kernel(host, declared, new)
+    if seen.firewall is not None:
+        parts["firewall"] = dataclasses.replace(seen.firewall, loaded=seen.firewall.running and _loads(new, parts))
     realized = dataclasses.replace(seen, **parts, journal=frozenset(), boot_unit=_boot_unit(host, parts["files"]))
     return dataclasses.replace(host, declared=declared, realized=realized, focus=focus, owned=frozenset(owned))
+
+
+def _loads(new: blueprint.Blueprint, parts: dict[str, t.Any]) -> bool:
+    """Whether pf's anchor should have rules."""
+    return new.firewall and RULES in parts["files"]
 
 
 def _kept(observed: t.Any, wanted: t.Any) -> t.Any:

@@ -47,6 +47,7 @@ def observe(system: System) -> Host:
             journal=journal,
             kernel=live.kernel,
             boot_unit=live.boot_unit,
+            firewall=live.firewall,
         ),
         facts=Facts(
             networks=live.networks,

@@ -15,6 +15,7 @@ from ..._core.steps import Step, command
 from ..._core.system import File, output
 from ..._formats import ifconfig
 from ..filter_mode import freebsd as filter_mode_freebsd
+from ..firewall import freebsd as firewall_freebsd
 from ..interface import freebsd as interface_freebsd
 from ..interface import linux as interface_linux
 from ..interface.state import Address
@@ -26,6 +27,7 @@ if t.TYPE_CHECKING:
 
     from ..._core.system import System
     from ..filter_mode.state import Kernel
+    from ..firewall.freebsd import Firewall
     from ..interface.state import Interface
     from ..phase2.state import Phase2
     from ..static_route.state import NextHop, StaticRoute
@@ -48,6 +50,7 @@ class Live:
     kernel: Kernel | None
     modules_loaded: bool
     boot_unit: bool
+    firewall: Firewall | None
 
 
 class Platform(t.Protocol):
@@ -64,6 +67,10 @@ class Platform(t.Protocol):
     @property
     def store(self) -> str:
         """Where declared objects are kept."""
+
+    @property
+    def persons(self) -> tuple[str, ...]:
+        """Files of a person that may hold a block of ours."""
 
     @property
     def reqid_in_place(self) -> bool:
@@ -142,6 +149,10 @@ class FreeBSD:
     reqid_in_place: bool = True
 
     @property
+    def persons(self) -> tuple[str, ...]:
+        return (self.sysctl_conf, firewall_freebsd.PF_CONF)
+
+    @property
     def updown(self) -> str:
         return f"{self.store}/updown"
 
@@ -156,11 +167,17 @@ class FreeBSD:
             for name, interface in seen.items()
         }
         return Live(
-            interface_freebsd.from_output(seen), route_freebsd.observe(system), networks, kernel, modules_loaded, False
+            interface_freebsd.from_output(seen),
+            route_freebsd.observe(system),
+            networks,
+            kernel,
+            modules_loaded,
+            False,
+            firewall_freebsd.observe(system),
         )
 
     def boot_files(self, system: System) -> dict[str, File]:
-        paths = [self.updown, self.loader, self.sysctl_conf]
+        paths = [self.updown, self.loader, *self.persons, firewall_freebsd.RULES]
         for service in ("netif", "routing"):
             directory = f"{self.rc_conf_d}/{service}"
             paths.extend(f"{directory}/{name}" for name in system.names(directory) if name.startswith(_PREFIXES))
@@ -242,6 +259,7 @@ class Linux:
     store: str = "/etc/routed_ipsec"
     unit: str = "/etc/systemd/system/routed_ipsec.service"
     reqid_in_place: bool = False
+    persons: tuple[str, ...] = ()
 
     @property
     def boot(self) -> str:
@@ -256,7 +274,7 @@ class Linux:
             for name, items in addresses.items()
         }
         enabled = system.exists("/etc/systemd/system/multi-user.target.wants/routed_ipsec.service")
-        return Live(interfaces, route_linux.observe(system), networks, None, True, enabled)
+        return Live(interfaces, route_linux.observe(system), networks, None, True, enabled, None)
 
     def boot_files(self, system: System) -> dict[str, File]:
         return _read(system, [self.unit, *(f"{self.boot}/{name}" for name in system.names(self.boot))])
@@ -298,7 +316,8 @@ class Linux:
 
     def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
         if before != after:
-            yield command("systemctl", "enable" if after else "disable", "routed_ipsec.service")
+            # Only the next boot needs it: systemd need not read all its units again now.
+            yield command("systemctl", "--no-reload", "enable" if after else "disable", "routed_ipsec.service")
 
     def kernel_changes(self, before: Kernel | None, after: Kernel | None, *, needs_modules: bool) -> Iterator[Step]:
         return iter(())

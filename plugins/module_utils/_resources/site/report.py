@@ -13,9 +13,11 @@ import typing as t
 from ..._core.errors import InvalidOption
 from ..._core.secret import Secret
 from .. import declared
+from ..firewall.freebsd import PF_CONF, RULES, complaint
 from ..phase2.state import child_name
 from ..swanctl.state import UP
 from .checks import is_ours
+from .platform import HEADER
 from .state import KINDS
 
 if t.TYPE_CHECKING:
@@ -26,8 +28,8 @@ if t.TYPE_CHECKING:
 
 
 def phase1(host: Host) -> dict[str, t.Any]:
-    """ipsec_phase1 returns nothing of its own."""
-    return {}
+    """What becomes of its firewall rules."""
+    return {"firewall": _firewall(host)}
 
 
 def phase2(host: Host) -> dict[str, t.Any]:
@@ -56,12 +58,22 @@ def static_route(host: Host) -> dict[str, t.Any]:
 
 
 def filter_mode(host: Host) -> dict[str, t.Any]:
-    """filter_mode returns nothing of its own."""
-    return {}
+    """What becomes of its firewall rules."""
+    return {"firewall": _firewall(host)}
 
 
 def site(host: Host) -> dict[str, t.Any]:
-    return {"gateways": _gateways(host)}
+    return {"gateways": _gateways(host), "firewall": _firewall(host)}
+
+
+def _firewall(host: Host) -> dict[str, t.Any] | None:
+    """Whether our rules count, and what keeps them from it; None without any."""
+    running, rules = host.realized.firewall, host.realized.files.get(RULES)
+    if running is None or rules is None or rules.content == HEADER:
+        return None
+    pf_conf = host.realized.files.get(PF_CONF)
+    reason = complaint(running, pf_conf.content if pf_conf else None)
+    return {"enforced": reason is None, "reason": reason}
 
 
 def _gateways(host: Host) -> dict[str, dict[str, str]]:
@@ -76,8 +88,9 @@ def everything(host: Host) -> dict[str, t.Any]:
     mode = host.declared.filter_mode
     return {
         **{kind: [_without_secrets(value) for value in getattr(host.declared, kind).values()] for kind in KINDS},
-        "filter_mode": {"mode": mode.mode, "force": mode.force} if mode else None,
+        "filter_mode": mode.describe() if mode else None,
         "gateways": _gateways(host),
+        "firewall": _firewall(host),
         "interfaces": {name: interface.describe() for name, interface in host.realized.interfaces.items()},
         "tunnels": list(_tunnels(host)),
         "sas": list(host.facts.sas),

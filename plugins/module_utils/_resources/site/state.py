@@ -23,6 +23,7 @@ if t.TYPE_CHECKING:
     import ipaddress
     from collections.abc import Mapping
 
+    from ..firewall.freebsd import Firewall
     from ..interface.state import Interface
     from ..static_route.state import NextHop
     from ..swanctl.state import Configured, Loaded
@@ -79,7 +80,7 @@ class Declared:
             kind: {name: declared.describe(value) for name, value in getattr(self, kind).items()} for kind in KINDS
         }
         if self.filter_mode:
-            found["filter_mode"] = {"mode": self.filter_mode.mode, "force": self.filter_mode.force}
+            found["filter_mode"] = self.filter_mode.describe()
         return found
 
 
@@ -89,7 +90,7 @@ class Realized:
 
     files: our files by path, and sysctl.conf(5). interfaces: ipsecX by name. routes: next hops by network.
     connections: what charon has loaded. journal: what an interrupted run was about to change.
-    kernel: sysctls and enc0 (FreeBSD). boot_unit: our unit is enabled (Linux).
+    kernel: sysctls and enc0 (FreeBSD). boot_unit: our unit is enabled (Linux). firewall: pf (FreeBSD).
     """
 
     files: Mapping[str, File]
@@ -99,6 +100,7 @@ class Realized:
     journal: frozenset[Part] = frozenset()
     kernel: Kernel | None = None
     boot_unit: bool = False
+    firewall: Firewall | None = None
 
     def only(self, owned: frozenset[Part]) -> Realized:
         """The same without what is not ours to change."""
@@ -165,6 +167,7 @@ def _picture(host: Host) -> dict[str, dict[str, t.Any]]:
         "routes": {network: [str(hop) for hop in hops] for network, hops in realized.routes.items() if hops},
         "connections": {name: loaded.describe() for name, loaded in realized.connections.items()},
         "kernel": realized.kernel.describe() if realized.kernel else {},
+        "firewall": realized.firewall.describe() if realized.firewall else {},
         "files": {path: _text(path, file) for path, file in realized.files.items()},
     }
 

@@ -11,6 +11,7 @@ the next boot or the next run finishes the work. What is removed leaves the stor
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import json
 import typing as t
@@ -18,9 +19,9 @@ import typing as t
 from ..._core.errors import ParseError
 from ..._core.steps import RemoveFile, Step, WriteFile
 from ..._formats import settings
+from ..firewall import freebsd as firewall
 from ..phase2.state import child_name
 from ..swanctl import state as swanctl
-from .blueprint import is_persons
 from .observe import connection_path, is_swanctl, journal_path
 from .state import KINDS, PARTS
 
@@ -41,6 +42,7 @@ def transition(before: Host, after: Host) -> Iterator[Step]:
     dirty = any(is_swanctl(platform, path) for path in _changed(old, new))
     load = _must_load(before, after, dirty=dirty)
     journal = old.journal | _differing(old, new)
+    yield from _checks(old, new)
     if journal != old.journal:
         yield WriteFile(journal_path(platform), f"{json.dumps(sorted(journal))}\n", 0o600)
     yield from _writes(old, new, before)
@@ -53,6 +55,7 @@ def transition(before: Host, after: Host) -> Iterator[Step]:
     needs_modules = after.declared.filter_mode is not None and not before.facts.modules_loaded
     yield from platform.kernel_changes(old.kernel, new.kernel, needs_modules=needs_modules)
     yield from platform.interface_changes(_common(old, new), new.interfaces)
+    yield from _firewall(before, after)
     yield from platform.route_changes(_surviving(old, new, platform), new.routes)
     if load:
         yield from swanctl.load_and_settle(frozenset(after.declared.phase1), *_replaced(before, after))
@@ -81,11 +84,37 @@ def _writes(old: Realized, new: Realized, before: Host) -> Iterator[Step]:
     paths = [path for path in _changed(old, new) if path in new.files]
     for path in sorted(paths, key=lambda path: _rank(before, path)):
         file = new.files[path]
-        yield WriteFile(path, file.content, None if is_persons(before.platform, path) else file.mode)
+        if path == firewall.PF_CONF and new.firewall and new.firewall.running:
+            yield firewall.check_pf_conf(file.content)
+        yield WriteFile(path, file.content, None if path in before.platform.persons else file.mode)
+
+
+def _checks(old: Realized, new: Realized) -> Iterator[Step]:
+    """Have pf read new rules before anything is touched."""
+    rules = new.files.get(firewall.RULES)
+    if rules is not None and rules != old.files.get(firewall.RULES) and new.firewall and new.firewall.running:
+        yield firewall.check_rules(rules.content)
+
+
+def _firewall(before: Host, after: Host) -> Iterator[Step]:
+    """Rules count from here on; where pf is off they wait in their files."""
+    old, new = before.realized, after.realized
+    if not new.firewall or not new.firewall.running or not old.firewall:
+        return
+    stale = ("files", firewall.RULES) in old.journal or old.files.get(firewall.RULES) != new.files.get(firewall.RULES)
+    if new.firewall.loaded and (stale or not old.firewall.loaded):
+        yield firewall.load_rules()
+    elif old.firewall.loaded and not new.firewall.loaded:
+        yield firewall.clear_rules()
+    conf = new.files.get(firewall.PF_CONF)
+    if conf is not None and conf != old.files.get(firewall.PF_CONF):
+        yield firewall.load_pf_conf()
 
 
 def _rank(before: Host, path: str) -> int:
     """The store comes first, and in it what others refer to: whatever part of it is written makes sense by itself."""
+    if path in before.platform.persons:
+        return len(KINDS) + 2
     prefix = f"{before.platform.store}/"
     if not path.startswith(prefix) or not path.endswith(".json"):
         return len(KINDS) + 1
@@ -143,7 +172,10 @@ def _must_load(before: Host, after: Host, *, dirty: bool) -> bool:
 
 
 def _replaced(before: Host, after: Host) -> tuple[tuple[t.Mapping[str, t.Any], ...], tuple[tuple[str, str], ...]]:
-    """The SAs made from configurations that change now, and the children to start again."""
+    """The SAs made from configurations that change now, and the children to start again.
+
+    Those are the ones that this end starts, and when going back also those that were up and are not any more.
+    """
     platform = before.platform
     changed = {
         name
@@ -157,7 +189,10 @@ def _replaced(before: Host, after: Host) -> tuple[tuple[t.Mapping[str, t.Any], .
     return stale, tuple(
         (connection, child)
         for connection, child, action in _children(after)
-        if connection in names and "start" in action
+        if (connection in names and "start" in action)
+        or (
+            swanctl.is_up(after.facts.sas, connection, child) and not swanctl.is_up(before.facts.sas, connection, child)
+        )
     )
 
 

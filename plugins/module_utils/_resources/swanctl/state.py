@@ -171,10 +171,17 @@ def load(ours: frozenset[str]) -> Step:
 def _refused(ours: frozenset[str], result: Result) -> str | None:
     """A syntax error exits with 0; a connection of somebody else's that strongSwan refuses is not our failure."""
     if "invalid config file" in result.stderr:
-        return f"strongSwan cannot read its configuration: {result.stderr.strip()}"
+        return f"swanctl.conf: strongSwan cannot read it: {result.stderr.strip()}; mend the file first"
     refused = re.findall(r"loading connection '([^']*)' failed: (.*)", result.stderr)
     if refused:
-        return next((f"strongSwan refuses phase 1 {name}: {why}" for name, why in refused if name in ours), None)
+        return next(
+            (f"phase1: strongSwan refuses {name}: {why}; correct its options" for name, why in refused if name in ours),
+            None,
+        )
+    missing = re.search(r"loading (\w+) certificate '([^']*)' failed: (.*)", result.stderr)
+    if missing:
+        option = "remote_cacerts" if missing[1] == "cacerts" else "local_certs"
+        return f"{option}: strongSwan cannot load the certificate {missing[2]}: {missing[3]}; put it there first"
     return nonzero(result)
 
 

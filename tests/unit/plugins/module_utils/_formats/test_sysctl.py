@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import pytest
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption, ParseError
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._formats.sysctl import (
-    BEGIN,
-    END,
-    block,
-    parse,
-    with_block,
-)
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._formats import block
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._formats.block import BEGIN, END
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._formats.sysctl import parse, with_block
 from ansible_collections.routed_ipsec.vti.tests.unit.plugins.module_utils._formats.transcripts import load, of_command
 from hypothesis import assume, given
 from hypothesis import strategies as st
@@ -59,7 +55,8 @@ def test_a_block_comes_changes_and_goes(text, first, second):
     assume(BEGIN not in text)
     added = with_block(text, first)
     changed = with_block(added, second)
-    assert (block(text), block(added), block(changed)) == (None, first, second)
+    assert block.read(text, "x") is None
+    assert block.read(changed, "x") == [f"{name}={value}" for name, value in second.items()]
     assert with_block(added, first) == added
     assert with_block(changed, first) == added
     assert with_block(changed, None) == text
@@ -82,7 +79,7 @@ def test_the_block_as_written():
         "# END routed_ipsec.vti\n"
     )
     assert with_block("", {}) == f"{BEGIN}\n{END}\n"
-    assert block(f"{BEGIN}\na.b=1\n{END}") == {"a.b": "1"}
+    assert block.read(f"{BEGIN}\na.b=1\n{END}", "x") == ["a.b=1"]
 
 
 @pytest.mark.parametrize(
@@ -97,14 +94,13 @@ def test_the_block_as_written():
     ],
 )
 def test_refuses_markers_that_do_not_pair_up(text):
-    for change in (block, lambda text: with_block(text, SETTINGS), lambda text: with_block(text, None)):
+    for change in (lambda text: with_block(text, SETTINGS), lambda text: with_block(text, None)):
         with pytest.raises(ParseError, match=r"^sysctl\.conf: "):
             change(text)
 
 
-def test_refuses_a_block_somebody_edited():
-    with pytest.raises(ParseError, match="unexpected line"):
-        block(f"{BEGIN}\n# mine\n{END}\n")
+def test_a_block_somebody_edited_is_replaced_as_a_whole():
+    assert with_block(f"a=1\n{BEGIN}\n# mine\n{END}\nb=2\n", {"c.d": "3"}) == f"a=1\n{BEGIN}\nc.d=3\n{END}\nb=2\n"
 
 
 @pytest.mark.parametrize(
