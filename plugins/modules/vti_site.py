@@ -110,8 +110,8 @@ firewall:
   sample: {enforced: true, reason: null}
 """
 
-from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.converge import converge
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.discreet import DiscreetModule
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment import state as assignment
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.filter_mode import state as filter_mode
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1 import state as phase1
@@ -124,7 +124,7 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.static
 
 
 def main() -> None:
-    module = AnsibleModule(
+    module = DiscreetModule(
         argument_spec={
             "phase1": {"type": "list", "elements": "dict", "default": [], "options": phase1.ARGUMENTS},
             "phase2": {"type": "list", "elements": "dict", "default": [], "options": phase2.ARGUMENTS},

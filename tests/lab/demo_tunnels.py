@@ -22,13 +22,18 @@ import os
 import re
 import subprocess
 import sys
+import time
+import typing as t
+
+if t.TYPE_CHECKING:
+    from collections.abc import Callable
 
 LAB = os.path.join(os.path.dirname(os.path.realpath(__file__)), "lab")
 PINGS = ("-c", "20", "-i", "0.1", "-W", "2")
 CAPTURE = "/tmp/demo.pcap"
 # -Q in: a packet that is forwarded counts once.
 START = f"""
-tcpdump -i any -Q in -n -U -w {CAPTURE} 'ip or ip6' >/dev/null 2>{CAPTURE}.log &
+tcpdump -i any -Q in -n -U --immediate-mode -w {CAPTURE} 'ip or ip6' >/dev/null 2>{CAPTURE}.log &
 pid=$!
 until grep -q listening {CAPTURE}.log; do kill -0 $pid || {{ cat {CAPTURE}.log >&2; exit 1; }}; sleep 0.1; done
 echo $pid
@@ -120,24 +125,36 @@ def sites(inventory: list[str]) -> tuple[list[Tunnel], str]:
 def carry(tunnels: list[Tunnel], wan: str) -> bool:
     """Ping through every tunnel at once, and count on the wan. Whether the capture shows what goes in clear."""
     control = tunnels[0].branch
+    leak = f"src host {control.inner} and dst host {tunnels[0].hub.outer}"
     pid = run(wan, "sh", "-c", START).strip()
     try:
-        pings = [[ping(t.branch.client, target, *PINGS) for target in t.hub.client_addresses] for t in tunnels]
+        pings = [
+            [ping(tunnel.branch.client, target, *PINGS) for target in tunnel.hub.client_addresses] for tunnel in tunnels
+        ]
         for tunnel, processes in zip(tunnels, pings, strict=True):
             found = [LOSS.search(process.communicate(timeout=60)[0]) for process in processes]
             tunnel.loss = tuple(float(loss[1]) if loss else 100.0 for loss in found)
         # From the LAN's address to the outer one of the hub no tunnel leads: what a leak would look like.
         ping(control.name, tunnels[0].hub.outer, "-I", control.inner, "-c", "1", "-W", "1").communicate(timeout=60)
+        shown = soon(lambda: seen(wan, leak) > 0)  # the last packet: tcpdump has read all of them
     finally:
         run(wan, "sh", "-c", STOP.format(pid=pid))
-    leak = f"src host {control.inner} and dst host {tunnels[0].hub.outer}"
     for tunnel in tunnels:
         inside = " or ".join(f"net {network}" for network in tunnel.branch.networks)
         tunnel.esp = seen(wan, f"esp and host {tunnel.hub.outer} and host {tunnel.branch.outer}")
         tunnel.clear = seen(wan, f"({inside}) and not ({leak})")
-    shown = seen(wan, leak)
     run(wan, "rm", CAPTURE)
-    return shown > 0
+    return shown
+
+
+def soon(condition: Callable[[], bool]) -> bool:
+    """Whether a condition comes true while one waits a little."""
+    deadline = time.monotonic() + 10
+    while not condition():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
 
 
 def seen(wan: str, what: str) -> int:
