@@ -74,10 +74,12 @@ gateways:
   type: dict
   sample: {VTI_HQ_VTIV4: {address: 10.6.106.1, interface: ipsec1}}
 interfaces:
-  description: The C(ipsecX) interfaces of the kernel, by name, those of others included.
+  description:
+    - The C(ipsecX) interfaces of the kernel, by name, those of others included.
+    - C(running) is false on FreeBSD while the outer source is no address of the host; it is null on Linux.
   returned: success
   type: dict
-  sample: {ipsec1: {reqid: 5001, mtu: 1400, up: true}}
+  sample: {ipsec1: {reqid: 5001, mtu: 1400, up: true, running: true}}
 tunnels:
   description: How each tunnel does; states and counters are null while there is no SA.
   returned: success

@@ -46,6 +46,7 @@ REFUSED = [
     ("phase1", {"proposals": []}, "proposals"),
     ("phase1", {"proposals": ["aes128"]}, "proposals"),
     ("phase1", {"proposals": ["aes128-sha257-modp2048"]}, "proposals"),
+    ("phase1", {"version": 1, "proposals": ["aes128gcm16-prfsha256-modp2048"]}, "proposals"),
     ("phase1", {"auth": "pubkey"}, "local_certs"),
     ("phase1", {"auth": "pubkey", "local_certs": ["a.pem"]}, "remote_cacerts"),
     ("phase1", {"aggressive": True}, "aggressive"),

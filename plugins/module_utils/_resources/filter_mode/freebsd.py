@@ -6,9 +6,10 @@
 
 from __future__ import annotations
 
+import functools
 import typing as t
 
-from ..._core.steps import Step, command
+from ..._core.steps import Command, Result, Step, command, nonzero
 from ..._core.system import output
 from ..._formats import sh, sysctl
 from .state import KERNEL_DEFAULTS, FilterMode, Kernel
@@ -45,10 +46,20 @@ def wanted(mode: FilterMode, observed: Kernel) -> Kernel:
     return Kernel(tuple(mode.sysctls.items()), True if mode.mode == "enc" else bool(observed.enc0_up))
 
 
-def changes(before: Kernel, after: Kernel, *, needs_modules: bool) -> Iterator[Step]:
-    if needs_modules:
-        yield command("kldload", "-n", "ipsec")
-        yield command("kldload", "-n", "if_enc")
+def modules(*names: str) -> Iterator[Step]:
+    """Load kernel modules; rc.conf and loader.conf(5) see to the next boot."""
+    for name in names:
+        yield Command(("kldload", "-n", name), functools.partial(_missing, name))
+
+
+def _missing(name: str, result: Result) -> str | None:
+    """A kernel with the module built in is as good: kldload(8) then says so."""
+    if result.rc == 0 or "already loaded or in kernel" in result.stderr:
+        return None
+    return f"kernel: no {name} in this kernel ({nonzero(result)}); boot one that has the module, as GENERIC does"
+
+
+def changes(before: Kernel, after: Kernel) -> Iterator[Step]:
     live = dict(before.sysctls)
     for name, value in after.sysctls:
         if live.get(name) != value:

@@ -27,6 +27,7 @@ def from_output(seen: Mapping[str, ifconfig.Interface]) -> dict[str, Interface]:
             mtu=interface.mtu,
             description=interface.description or "",
             up="UP" in interface.flags,
+            running="RUNNING" in interface.flags,
         )
         for name, interface in seen.items()
         if "ipsec" in interface.groups
@@ -94,7 +95,7 @@ def _changes(name: str, live: Interface, wanted: Interface) -> Iterator[Step]:
         yield command("ifconfig", name, "mtu", str(wanted.mtu))
     for address in live.addresses:
         if address not in wanted.addresses:
-            yield command("ifconfig", name, _family(address), address.address, "-alias")
+            yield command("ifconfig", name, *_gone(address), "-alias")
     for address in wanted.addresses:
         if address not in live.addresses:
             # Without "alias" ifconfig would first remove the address that is there.
@@ -121,6 +122,13 @@ def removals(before: Mapping[str, Interface], after: Mapping[str, Interface]) ->
 
 def _family(address: Address) -> str:
     return "inet6" if ":" in address.address else "inet"
+
+
+def _gone(address: Address) -> tuple[str, str]:
+    """How ifconfig(8) is told to take an address away."""
+    if ":" in address.address:
+        return "inet6", f"{address.address}/{address.prefixlen}"
+    return "inet", address.address
 
 
 def _words(address: Address) -> str:

@@ -26,6 +26,7 @@ class Address:
 class Interface:
     """An interface of the kernel. ``tunnel``: outer addresses, None where there are none yet, and on Linux always.
 
+    ``running``: seen to carry packets; FreeBSD's does so only while its outer source is an address of the host.
     ``dynamic``: whatever the outer addresses are is right, strongSwan's updown script sets them.
     """
 
@@ -36,6 +37,7 @@ class Interface:
     description: str
     up: bool
     dynamic: bool = dataclasses.field(default=False, compare=False)
+    running: bool | None = dataclasses.field(default=None, compare=False)
 
     def describe(self) -> dict[str, t.Any]:
         return {

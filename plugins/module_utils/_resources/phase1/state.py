@@ -198,6 +198,10 @@ def _check_proposals(phase1: Phase1) -> None:
     if not phase1.proposals:
         raise InvalidOption("proposals: give at least one, or leave it out")
     for proposal in phase1.proposals:
+        if phase1.version == 1 and any(word in proposal for word in ("gcm", "ccm", "chacha")):
+            raise InvalidOption(
+                f"proposals: {proposal} needs IKEv2 (RFC 5282); set version to 2 or choose a CBC cipher"
+            )
         try:
             proposals.check_ike(proposal)
         except ValueError as error:

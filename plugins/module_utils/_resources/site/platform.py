@@ -118,7 +118,10 @@ class Platform(t.Protocol):
     def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
         """Steps that have the boot configuration used at boot."""
 
-    def kernel_changes(self, before: Kernel | None, after: Kernel | None, *, needs_modules: bool) -> Iterator[Step]:
+    def kernel_modules(self, *, filter_mode: bool) -> Iterator[Step]:
+        """Steps that have the kernel support interfaces, and a filter mode."""
+
+    def kernel_changes(self, before: Kernel | None, after: Kernel | None) -> Iterator[Step]:
         """Steps towards a filter mode."""
 
 
@@ -226,10 +229,13 @@ class FreeBSD:
     def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
         return iter(())
 
-    def kernel_changes(self, before: Kernel | None, after: Kernel | None, *, needs_modules: bool) -> Iterator[Step]:
+    def kernel_modules(self, *, filter_mode: bool) -> Iterator[Step]:
+        return filter_mode_freebsd.modules("ipsec", *(("if_enc",) if filter_mode else ()))
+
+    def kernel_changes(self, before: Kernel | None, after: Kernel | None) -> Iterator[Step]:
         if before is None or after is None:
             return iter(())
-        return filter_mode_freebsd.changes(before, after, needs_modules=needs_modules)
+        return filter_mode_freebsd.changes(before, after)
 
 
 _PREFIXES = ("routed_ipsec_if_", "routed_ipsec_route_", "routed_ipsec_enc0")
@@ -319,7 +325,10 @@ class Linux:
             # Only the next boot needs it: systemd need not read all its units again now.
             yield command("systemctl", "--no-reload", "enable" if after else "disable", "routed_ipsec.service")
 
-    def kernel_changes(self, before: Kernel | None, after: Kernel | None, *, needs_modules: bool) -> Iterator[Step]:
+    def kernel_modules(self, *, filter_mode: bool) -> Iterator[Step]:
+        return iter(())
+
+    def kernel_changes(self, before: Kernel | None, after: Kernel | None) -> Iterator[Step]:
         return iter(())
 
 

@@ -91,7 +91,10 @@ def everything(host: Host) -> dict[str, t.Any]:
         "filter_mode": mode.describe() if mode else None,
         "gateways": _gateways(host),
         "firewall": _firewall(host),
-        "interfaces": {name: interface.describe() for name, interface in host.realized.interfaces.items()},
+        "interfaces": {
+            name: {**interface.describe(), "running": interface.running}
+            for name, interface in host.realized.interfaces.items()
+        },
         "tunnels": list(_tunnels(host)),
         "sas": list(host.facts.sas),
         "charon": {"running": host.facts.charon_down is None, "reason": host.facts.charon_down},
@@ -164,7 +167,7 @@ def _lookup_linux(system: System, address: str) -> dict[str, str | None]:
 
 
 def _lookup_freebsd(system: System, address: str) -> dict[str, str | None]:
-    family = "-inet6" if ":" in address else "-inet"
-    result = system.run(("route", "-n", "get", family, address))
+    family = ("-inet6",) if ":" in address else ()
+    result = system.run(("route", "-n", "get", *family, address))
     found = dict(re.findall(r"^ *(interface|gateway): (\S+)$", result.stdout, re.MULTILINE))
     return {"interface": found.get("interface"), "gateway": found.get("gateway")}

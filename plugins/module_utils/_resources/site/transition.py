@@ -42,6 +42,7 @@ def transition(before: Host, after: Host) -> Iterator[Step]:
     dirty = any(is_swanctl(platform, path) for path in _changed(old, new))
     load = _must_load(before, after, dirty=dirty)
     journal = old.journal | _differing(old, new)
+    yield from _modules(before, after)
     yield from _checks(old, new)
     if journal != old.journal:
         yield WriteFile(journal_path(platform), f"{json.dumps(sorted(journal))}\n", 0o600)
@@ -52,8 +53,7 @@ def transition(before: Host, after: Host) -> Iterator[Step]:
     if new.boot_unit and not old.boot_unit:
         yield from platform.boot_unit_changes(old.boot_unit, new.boot_unit)
     yield from platform.route_removals(old.routes, new.routes)
-    needs_modules = after.declared.filter_mode is not None and not before.facts.modules_loaded
-    yield from platform.kernel_changes(old.kernel, new.kernel, needs_modules=needs_modules)
+    yield from platform.kernel_changes(old.kernel, new.kernel)
     yield from platform.interface_changes(_common(old, new), new.interfaces)
     yield from _firewall(before, after)
     yield from platform.route_changes(_surviving(old, new, platform), new.routes)
@@ -87,6 +87,14 @@ def _writes(old: Realized, new: Realized, before: Host) -> Iterator[Step]:
         if path == firewall.PF_CONF and new.firewall and new.firewall.running:
             yield firewall.check_pf_conf(file.content)
         yield WriteFile(path, file.content, None if path in before.platform.persons else file.mode)
+
+
+def _modules(before: Host, after: Host) -> Iterator[Step]:
+    """Have the kernel load what the rest needs, before anything else: one that cannot has lost nothing yet."""
+    filter_mode = after.declared.filter_mode is not None
+    more = any(name not in before.realized.interfaces for name in after.realized.interfaces)
+    if not before.facts.modules_loaded and (filter_mode or more):
+        yield from after.platform.kernel_modules(filter_mode=filter_mode)
 
 
 def _checks(old: Realized, new: Realized) -> Iterator[Step]:

@@ -51,7 +51,7 @@ def removals(before: Table, after: Table) -> Iterator[Step]:
     for network, hops in before.items():
         if not after.get(network):
             for hop in hops:
-                yield command("route", "-n", "delete", *_words(network), *_way(hop))
+                yield _deletion(network, hop)
 
 
 def additions(before: Table, after: Table) -> Iterator[Step]:
@@ -66,10 +66,15 @@ def additions(before: Table, after: Table) -> Iterator[Step]:
             continue
         for hop in live:
             if hop not in hops and hops:
-                yield command("route", "-n", "delete", *_words(network), *_way(hop))
+                yield _deletion(network, hop)
         for hop in hops:
             if hop not in live:
                 yield command("route", "-n", "add", *_words(network), *_way(hop), failure=_unless_there)
+
+
+def _deletion(network: str, hop: NextHop) -> Step:
+    """By its next hop: without one, route(8) deletes no multipath route. A blackhole is never one of several."""
+    return command("route", "-n", "delete", *_words(network), *(_way(hop) if hop != NextHop() else ()))
 
 
 def _unless_there(result: Result) -> str | None:
