@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 _OPTIONS = """
@@ -37,7 +38,7 @@ mtu:
 class ModuleDocFragment:
     DOCUMENTATION = "options:\n" + textwrap.indent(_OPTIONS, "  ")
 
-    # The same as suboptions.
+    # The same as suboptions, where an option of the same item is named by its path.
     SITE = """
 options:
   assignments:
@@ -47,4 +48,4 @@ options:
     elements: dict
     default: []
     suboptions:
-""" + textwrap.indent(_OPTIONS, "      ")
+""" + textwrap.indent(re.sub(r"O\((?=[a-z0-9_]+[=)])", "O(assignments[].", _OPTIONS), "      ")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 _OPTIONS = """
@@ -29,7 +30,7 @@ inner_rules:
 manage_pf_conf:
   description:
     - Add the lines to C(/etc/pf.conf) that make the anchor count, in a block of its own. FreeBSD only.
-    - Without them the rules are written, and RV(firewall) says what is missing.
+    - Without them the rules are written, and C(firewall) in the result says what is missing.
   type: bool
   default: false
 """
@@ -38,7 +39,7 @@ manage_pf_conf:
 class ModuleDocFragment:
     DOCUMENTATION = "options:\n" + textwrap.indent(_OPTIONS, "  ")
 
-    # The same as suboptions.
+    # The same as suboptions, where an option of the same item is named by its path.
     SITE = """
 options:
   filter_mode:
@@ -47,4 +48,4 @@ options:
       - Left out, it stays as it is, or goes with O(purge).
     type: dict
     suboptions:
-""" + textwrap.indent(_OPTIONS, "      ")
+""" + textwrap.indent(re.sub(r"O\((?=[a-z0-9_]+[=)])", "O(filter_mode.", _OPTIONS), "      ")

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 _OPTIONS = """
@@ -40,7 +41,7 @@ local_addrs:
 remote_addrs:
   description:
     - Outer addresses or host names of the peer (strongSwan C(remote_addrs)); the first one is the interface's.
-    - A name, or V(%any), needs O(ipsec_vti_phase2#module:dynamic_endpoints) on its phase 2.
+    - A name, or V(%any), needs O(routed_ipsec.vti.ipsec_vti_phase2#module:dynamic_endpoints) on its phase 2.
     - Required of a phase 1 that should be present.
   type: list
   elements: str
@@ -189,7 +190,7 @@ reestablish:
 firewall_rules:
   description:
     - Pass IKE and ESP from and to the peer, in pf's anchor C(routed_ipsec/tunnels). FreeBSD only.
-    - The anchor counts once C(/etc/pf.conf) names it; see O(filter_mode#module:manage_pf_conf).
+    - The anchor counts once C(/etc/pf.conf) names it; see O(routed_ipsec.vti.filter_mode#module:manage_pf_conf).
   type: bool
   default: false
 """
@@ -198,7 +199,7 @@ firewall_rules:
 class ModuleDocFragment:
     DOCUMENTATION = "options:\n" + textwrap.indent(_OPTIONS, "  ")
 
-    # The same as suboptions.
+    # The same as suboptions, where an option of the same item is named by its path.
     SITE = """
 options:
   phase1:
@@ -208,4 +209,4 @@ options:
     elements: dict
     default: []
     suboptions:
-""" + textwrap.indent(_OPTIONS, "      ")
+""" + textwrap.indent(re.sub(r"O\((?=[a-z0-9_]+[=)])", "O(phase1[].", _OPTIONS), "      ")

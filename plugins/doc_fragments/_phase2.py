@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 _OPTIONS = """
@@ -126,7 +127,7 @@ dynamic_endpoints:
 class ModuleDocFragment:
     DOCUMENTATION = "options:\n" + textwrap.indent(_OPTIONS, "  ")
 
-    # The same as suboptions.
+    # The same as suboptions, where an option of the same item is named by its path.
     SITE = """
 options:
   phase2:
@@ -136,4 +137,4 @@ options:
     elements: dict
     default: []
     suboptions:
-""" + textwrap.indent(_OPTIONS, "      ")
+""" + textwrap.indent(re.sub(r"O\((?=[a-z0-9_]+[=)])", "O(phase2[].", _OPTIONS), "      ")

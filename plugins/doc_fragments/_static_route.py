@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 _OPTIONS = """
@@ -52,7 +53,7 @@ allow_default:
 class ModuleDocFragment:
     DOCUMENTATION = "options:\n" + textwrap.indent(_OPTIONS, "  ")
 
-    # The same as suboptions.
+    # The same as suboptions, where an option of the same item is named by its path.
     SITE = """
 options:
   static_routes:
@@ -62,4 +63,4 @@ options:
     elements: dict
     default: []
     suboptions:
-""" + textwrap.indent(_OPTIONS, "      ")
+""" + textwrap.indent(re.sub(r"O\((?=[a-z0-9_]+[=)])", "O(static_routes[].", _OPTIONS), "      ")

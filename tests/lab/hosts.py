@@ -305,7 +305,7 @@ class Host:
         answers = f"/proc/{pid}/root/run/systemd/private"
         wait(lambda: os.path.exists(answers), 60, f"{self.name}: systemd does not come up")
         argv = [self.directory + "/enter", "systemctl", "is-system-running", "--wait"]
-        state = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=120).stdout.strip()
+        state = subprocess.run(argv, stdout=subprocess.PIPE, text=True, timeout=120, check=False).stdout.strip()
         if state != "running":
             print(f"lab: {self.name}: systemd is {state}", file=sys.stderr)
 

@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Copyright: Contributors to the routed_ipsec.vti project
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -15,7 +15,7 @@ tar -xf /usr/src/linux-source-6.1.tar.xz
 cd linux-source-6.1
 make -s ARCH=um KCONFIG_ALLCONFIG="$config" allnoconfig
 lost=$(grep '^CONFIG_' "$config" | grep -vxFf .config || :)
-[ -z "$lost" ] || { echo "kernel.sh: Kconfig dropped:" $lost >&2; exit 1; }
+[ -z "$lost" ] || { echo "kernel.sh: Kconfig dropped: ${lost//$'\n'/ }" >&2; exit 1; }
 make -s ARCH=um -j"$(nproc)" linux
 
 release=$(cat include/config/kernel.release)

@@ -97,7 +97,13 @@ class Lab:
 
     def __call__(self, *argv: str, stdin: str = "") -> str:
         done = subprocess.run(
-            [HERE / "lab", *argv], env=self.environment, input=stdin, capture_output=True, text=True, timeout=120
+            [HERE / "lab", *argv],
+            env=self.environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
         )
         assert done.returncode == 0, f"lab {' '.join(argv)}: {done.stdout}{done.stderr}"
         return done.stdout
@@ -140,7 +146,7 @@ def labs():
         assert not list(pathlib.Path("/sys/fs/cgroup").glob(f"**/{cgroup}"))
         assert str(lab.state) not in pathlib.Path("/proc/self/mountinfo").read_text()
     assert not used & {namespace for pid in processes() for namespace in namespaces(pid)}
-    assert not [name for _, name in socket.if_nameindex() if name.startswith(("cable", "lab", "guest"))]
+    assert not [name for _rest, name in socket.if_nameindex() if name.startswith(("cable", "lab", "guest"))]
 
 
 def processes() -> list[int]:
@@ -241,7 +247,8 @@ def test_ansible_finds_an_ordinary_machine(labs, tmp_path) -> None:
     argv = [sys.executable, "-m", "ansible", "playbook", "-i", "hq,", "play.yml"]
     options = ["-u", "root", "--ssh-common-args", f"-F {lab.state}/ssh_config"]
     environment = {**os.environ, "ANSIBLE_PIPELINING": "1", "ANSIBLE_HOME": str(tmp_path)}
-    done = subprocess.run([*argv, *options], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120)
+    run = [*argv, *options]
+    done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

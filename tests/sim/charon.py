@@ -222,7 +222,7 @@ class Charon:
         ours = ike.proposals(connection.get("proposals", ""), ike=True)
         candidates = peer.charon.candidates(remote, local, connection.get("version", "0"))
         chosen = None
-        for _, theirs in candidates:
+        for _rest, theirs in candidates:
             chosen = chosen or ike.select(ours, ike.proposals(theirs.get("proposals", ""), ike=True), with_dh=True)
         if chosen is None:
             return self._refused(log, 500, ends, "IKE_SA_INIT response 0", "NO_PROP", 36)
@@ -470,7 +470,7 @@ class Charon:
         log.say("IKE", f"received DELETE for ESP CHILD_SA with SPI {child['spi-out']}")
         log.say("IKE", "CHILD_SA closed")
         sa["children"].remove(child)
-        _, other = self._mirror(sa)
+        _rest, other = self._mirror(sa)
         if other is not None:
             other["children"] = [entry for entry in other["children"] if entry["spi-in"] != child["spi-out"]]
 

@@ -155,7 +155,7 @@ class FreeBSD:
         if any(":" in network for network in networks):
             self.interfaces.table[name].update(ifdisabled=False, up=False)
         for network in networks:
-            address, _, prefix = network.partition("/")
+            address, _rest, prefix = network.partition("/")
             family = "inet6" if ":" in address else "inet"
             self.interfaces.add_address(
                 name, {"family": family, "address": address, "prefix": int(prefix), "peer": None}, alias=True

@@ -62,7 +62,7 @@ _HASHES = {
     "sha2_512": ("HMAC_SHA2_512_256", "PRF_HMAC_SHA2_512"), "aesxcbc": ("AES_XCBC_96", "PRF_AES128_XCBC"),
     "aescmac": ("AES_CMAC_96", "PRF_AES128_CMAC"),
 }  # fmt: skip
-_PRFS = {"prf" + name: prf for name, (_, prf) in _HASHES.items()}
+_PRFS = {"prf" + name: prf for name, (_rest, prf) in _HASHES.items()}
 
 
 def _encryption(word: str) -> str | None:
@@ -192,7 +192,7 @@ def boolean(value: str) -> bool:
 
 def selector(value: str, own: str | None) -> str:
     """A traffic selector's network or range; dynamic is the address of that end when it is known."""
-    network, _, _ports = value.partition("[")
+    network, _rest, _ports = value.partition("[")
     if network == "dynamic":
         return str(ipaddress.ip_network(own)) if own else network
     if "-" in network:

@@ -346,7 +346,7 @@ class _Change:
 
     def _parse(self, word: str) -> str:
         text, slash, length = word.partition("/")
-        text, _, _zone = text.partition("%")
+        text, _rest, _zone = text.partition("%")
         try:
             address = ipaddress.ip_address(text)
         except ValueError:
@@ -373,7 +373,7 @@ class _Change:
         if prefix is None and self.family == "inet6":
             prefix = 128 if self.peer else 64
         elif prefix is None:  # classful
-            first = int(address.split(".")[0])
+            first = int(address.split(".", maxsplit=1)[0])
             prefix = 8 if first < 128 else 16 if first < 192 else 24
         entry = {"family": self.family, "address": address, "prefix": prefix, "peer": self.peer}
         self.interfaces.add_address(self.name, entry, alias=self.alias > 0)

@@ -146,7 +146,7 @@ class Modules:
         return Result(0, lines("Id Refs Address                Size Name", *rows))
 
     def _rows(self, name: str, verbose: bool) -> list[str]:
-        address, size, _, modules = _MODULES[name]
+        address, size, _rest, modules = _MODULES[name]
         place = f" (/boot/kernel/{name}.ko)" if verbose else ""
         rows = [f"{self.loaded.index(name) + 2:2d}    1 {address:#018x} {size:8x} {name}.ko{place}"]
         if verbose:

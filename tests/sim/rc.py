@@ -106,7 +106,7 @@ class Rc:
                 ["/bin/sh", "-c", script], env=environment, capture_output=True, check=False, timeout=20
             )
         pairs = (entry.partition(b"=") for entry in done.stdout.split(b"\0") if entry)
-        text = {name.decode(): value.decode("utf-8", "surrogateescape") for name, _, value in pairs}
+        text = {name.decode(): value.decode("utf-8", "surrogateescape") for name, _rest, value in pairs}
         return {name: value for name, value in text.items() if name not in ("PATH", "PWD", "OLDPWD", "SHLVL", "_")}
 
     @staticmethod
@@ -233,7 +233,7 @@ class Rc:
     def service(self, argv: list[str], stdin: str) -> Result:
         words = argv[1:]
         if words[:1] == ["-e"]:
-            return Result(0, lines(*(path for name, (path, _, _) in _SERVICES.items() if self.enabled(name))))
+            return Result(0, lines(*(path for name, (path, _rest, _rest) in _SERVICES.items() if self.enabled(name))))
         if words[:1] in (["-l"], ["-r"]):
             return Result(0, lines(*sorted(_SERVICES)))
         if not words or words[0] not in _SERVICES:
@@ -363,11 +363,11 @@ class Rc:
     def _cloned(variables: dict[str, str], only: list[str]) -> list[tuple[str, bool]]:
         """(name, sticky) of cloned_interfaces."""
         entries = [entry.partition(":") for entry in variables.get("cloned_interfaces", "").split()]
-        return [(name, word == "sticky") for name, _, word in entries if not only or name in only]
+        return [(name, word == "sticky") for name, _rest, word in entries if not only or name in only]
 
     def _clone_up(self, variables: dict[str, str], only: list[str], script: _Script) -> None:
         made = []
-        for name, _ in self._cloned(variables, only):
+        for name, _rest in self._cloned(variables, only):
             if name not in self.host.interfaces.table:
                 arguments = self.words(variables.get(f"create_args_{name}", ""))
                 if script.run("ifconfig", name, "create", *arguments, quiet=True) == 0:

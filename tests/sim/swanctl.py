@@ -187,7 +187,7 @@ class Swanctl:
     def swanctl(self, argv: list[str], stdin: str) -> Result:
         if len(argv) < 2:
             return Result(0, _help())
-        letters = {letter: name for name, (letter, _) in _COMMANDS.items()}
+        letters = {letter: name for name, (letter, _rest) in _COMMANDS.items()}
         command = argv[1].lstrip("-")
         command = letters.get(command, command)
         if command not in _COMMANDS:
@@ -209,7 +209,7 @@ class Swanctl:
 
     @staticmethod
     def _options(command: str, words: list[str]) -> dict[str, str]:
-        short = {letter: name for name, letter, _ in [*_OPTIONS.get(command, _RAW), *_LAST]}
+        short = {letter: name for name, letter, _rest in [*_OPTIONS.get(command, _RAW), *_LAST]}
         known = set(short.values())
         options: dict[str, str] = {}
         words = list(words)
@@ -561,7 +561,7 @@ def _connection(connection: dict[str, Any]) -> dict[str, Any]:
 
 
 def _authentication(section: dict[str, Any]) -> dict[str, Any]:
-    kind, _, method = section.get("auth", "").partition("-")
+    kind, _rest, method = section.get("auth", "").partition("-")
     shown: dict[str, Any] = {"id": section["id"]} if section.get("id") else {}
     if kind == "eap" and method:
         shown["eap-type"] = f"EAP_{method.upper()}"
@@ -622,7 +622,7 @@ def _connection_text(name: str, shown: dict[str, Any]) -> list[str]:
 
 
 def _algorithms(chosen: dict[str, str]) -> dict[str, Any]:
-    encryption, _, bits = chosen.get("encryption", "").partition("-")
+    encryption, _rest, bits = chosen.get("encryption", "").partition("-")
     shown = {
         "encr-alg": encryption,
         "encr-keysize": bits,

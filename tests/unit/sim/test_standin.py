@@ -63,7 +63,7 @@ def test_parallel_calls_do_not_lose_changes(programs: pathlib.Path) -> None:
     environment = {**os.environ, "FREEBSD_SIM_STATE": str(programs / "network" / "a.json")}
     program = str(programs / "bin" / "ifconfig")
     running = [
-        subprocess.Popen([program, "ipsec", "create"], env=environment, stdout=subprocess.DEVNULL) for _ in range(6)
+        subprocess.Popen([program, "ipsec", "create"], env=environment, stdout=subprocess.DEVNULL) for _rest in range(6)
     ]
     assert [process.wait(timeout=20) for process in running] == [0] * 6
     state = json.loads((programs / "network" / "a.json").read_text(encoding="utf-8"))

@@ -36,7 +36,7 @@ class Transcript:
 
 def _read(path: pathlib.Path) -> Transcript:
     command, rc, rest = path.read_text(encoding="utf-8").split("\n", 2)
-    stdout, _, stderr = rest.partition("--- stderr ---\n")
+    stdout, _rest, stderr = rest.partition("--- stderr ---\n")
     return Transcript(
         f"{path.parent.name}/{path.name[:3]}", command, Result(int(rc.removeprefix("rc=")), stdout, stderr)
     )
@@ -51,7 +51,7 @@ def _numbers(folder: str, text: str) -> list[str]:
     """ "151-158 171" as names."""
     names = []
     for part in text.split():
-        first, _, last = part.partition("-")
+        first, _rest, last = part.partition("-")
         names += [f"{folder}/{number:03d}" for number in range(int(first), int(last or first) + 1)]
     return names
 

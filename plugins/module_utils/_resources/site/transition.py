@@ -11,7 +11,6 @@ the next boot or the next run finishes the work. What is removed leaves the stor
 from __future__ import annotations
 
 import dataclasses
-import functools
 import ipaddress
 import json
 import typing as t
@@ -42,8 +41,8 @@ def transition(before: Host, after: Host) -> Iterator[Step]:
     dirty = any(is_swanctl(platform, path) for path in _changed(old, new))
     load = _must_load(before, after, dirty=dirty)
     journal = old.journal | _differing(old, new)
-    yield from _modules(before, after)
     yield from _checks(old, new)
+    yield from _modules(before, after)
     if journal != old.journal:
         yield WriteFile(journal_path(platform), f"{json.dumps(sorted(journal))}\n", 0o600)
     yield from _writes(old, new, before)

@@ -141,7 +141,7 @@ def test_a_branch_that_goes_renumbers_nobody(numbers: set[int], data: st.DataObj
 
 
 def _names(item: dict[str, t.Any]) -> set[str]:
-    return {str(item.get("name")).split("_10_")[0], str(item.get("phase2")), str(item.get("phase1"))}
+    return {str(item.get("name")).split("_10_", maxsplit=1)[0], str(item.get("phase2")), str(item.get("phase1"))}
 
 
 def test_addresses_of_both_families() -> None:

@@ -1,0 +1,278 @@
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Runs of the modules on simulated FreeBSD hosts that together reach every command of the collection's."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import re
+import subprocess
+import tempfile
+import typing as t
+
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import VtiError
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import report
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.platform import FreeBSD as Platform
+from ansible_collections.routed_ipsec.vti.tests.sim.freebsd import FreeBSD, Network
+from ansible_collections.routed_ipsec.vti.tests.unit.simulated import SimulatedSystem, pair, run
+
+ROOT = pathlib.Path(__file__).resolve().parents[3]
+FIXTURES = ROOT / "tests" / "fixtures" / "freebsd"
+
+PHASE1 = {"name": "hq", "local_addrs": ["192.0.2.2"], "remote_addrs": ["192.0.2.1"], "psk": "correct horse"}
+PHASE2 = {"name": "hq", "phase1": "hq", "local_address": "10.6.106.2/30", "remote_address": "10.6.106.1"}
+SIX = {"name": "hq6", "phase1": "hq", "local_address": "2001:db8:6::2/64", "remote_address": "2001:db8:6::1"}
+VTI_HQ = {"phase2": "hq", "name": "VTI_HQ"}
+OUTER6 = {**PHASE1, "local_addrs": ["2001:db8::2"], "remote_addrs": ["2001:db8::1"]}
+ANY = {**PHASE1, "remote_addrs": ["%any"], "remote_id": "hq"}
+LAN = {"name": "lan", "network": "10.1.0.0/24"}
+LAN6 = {"name": "lan6", "network": "2001:db8:1::/48"}
+NOWHERE = {"name": "nowhere", "network": "10.9.0.0/16", "blackhole": True}
+NOWHERE6 = {"name": "nowhere6", "network": "2001:db8:9::/48", "blackhole": True}
+GATEWAY = "VTI_HQ_VTIV4"
+GATEWAY6 = "VTI_HQ_VTIV6"
+
+
+def site(
+    phase2: list[dict], routes: t.Sequence[dict] = (), *, phase1: dict = PHASE1, **more: t.Any
+) -> dict[str, t.Any]:
+    """Options of vti_site for one tunnel with an assignment."""
+    return {
+        "phase1": [phase1],
+        "phase2": phase2,
+        "assignments": [VTI_HQ],
+        "static_routes": list(routes),
+        "purge": True,
+        **more,
+    }
+
+
+BOTH = site([PHASE2, SIX], [{**LAN, "gateway": GATEWAY}, {**LAN6, "gateway": GATEWAY6}, NOWHERE, NOWHERE6])
+NOTHING = {"purge": True}
+PF = {**PHASE1, "firewall_rules": True}
+SEQUENCES: dict[str, list[dict[str, t.Any]]] = {
+    "both families, made and removed": [BOTH, NOTHING],
+    "everything about a tunnel changes": [
+        BOTH,
+        site(
+            [{**PHASE2, "local_address": "10.6.106.6/30", "remote_address": "10.6.106.5", "mtu": 1380}],
+            [{**LAN, "network": "10.1.0.0/24", "gateway": GATEWAY}, NOWHERE],
+            phase1={**PHASE1, "remote_addrs": ["192.0.2.9"], "psk": "other"},
+        ),
+        BOTH,
+        NOTHING,
+    ],
+    "outer IPv6, and back": [site([PHASE2, SIX], phase1=OUTER6), BOTH, site([PHASE2], phase1=OUTER6)],
+    "unknown peer": [site([{**PHASE2, "dynamic_endpoints": True}], phase1=ANY), NOTHING],
+    "routes by interface, changed in place": [
+        site([PHASE2, SIX], [{**LAN, "interface": "ipsec1"}, {**LAN6, "interface": "ipsec1"}]),
+        site([PHASE2, SIX], [{**LAN, "gateway": GATEWAY}, {**LAN6, "gateway": GATEWAY6}]),
+        site([PHASE2, SIX], [{**LAN, "interface": "ipsec1"}, {**LAN6, "interface": "ipsec1"}]),
+        site([PHASE2, SIX]),
+    ],
+    "disabled assignment": [BOTH, site([PHASE2, SIX], assignments=[{**VTI_HQ, "enabled": False}]), BOTH],
+    "assignment removed": [BOTH, site([PHASE2, SIX], assignments=[])],
+    "filter modes": [
+        site([PHASE2], filter_mode={"mode": "enc"}),
+        site([PHASE2], filter_mode={"mode": "if_ipsec"}),
+        site([PHASE2]),
+    ],
+    "pf": [
+        site([PHASE2], phase1=PF, filter_mode={"mode": "enc", "inner_rules": True, "manage_pf_conf": True}),
+        NOTHING,
+    ],
+}
+
+
+class Collected(SimulatedSystem):
+    """A simulated host that keeps what programs were run on it for all runs together."""
+
+    seen: t.ClassVar[set[tuple[str, ...]]] = set()
+
+    def run(self, argv, *, stdin=None, timeout=30.0):
+        self.seen.add(tuple(argv))
+        return super().run(argv, stdin=stdin, timeout=timeout)
+
+
+def hosts(*, pf: bool = False) -> tuple[FreeBSD, FreeBSD]:
+    hq, branch = pair()
+    if pf:
+        branch.files["/etc/pf.conf"] = "set skip on lo0\npass all\n"
+        for argv in (["kldload", "pf"], ["pfctl", "-f", "/etc/pf.conf"], ["pfctl", "-e"]):
+            assert branch.run(argv).rc == 0
+    return hq, branch
+
+
+def drift(host: FreeBSD, *commands: str) -> None:
+    for words in commands:
+        result = host.run(words.split())
+        assert result.rc == 0, (words, result)
+
+
+def _drifted(system: SimulatedSystem) -> None:
+    """What a person or a crash can do to the running state, repaired."""
+    host = system.host
+    run(system, "site", **BOTH)
+    for commands in (
+        ["ifconfig ipsec1 reqid 4999", "ifconfig ipsec1 down"],
+        ["ifconfig ipsec1 inet 10.99.0.1/30 10.99.0.2 alias", "ifconfig ipsec1 inet6 2001:db8:99::1/64 alias"],
+        ["route -n delete -net 10.1.0.0/24 10.6.106.1", "route -n add -net 10.1.0.0/24 192.0.2.254"],
+        [
+            "route -n delete -inet6 -net 2001:db8:1::/48 2001:db8:6::1",
+            "route -n add -inet6 -net 2001:db8:1::/48 2001:db8::1",
+        ],
+        ["route -n add -net 10.1.0.0/24 192.0.2.253"],
+        ["route -n add -inet6 -net 2001:db8:1::/48 2001:db8::1"],
+        ["ifconfig ipsec1 destroy"],
+    ):
+        drift(host, *commands)
+        run(system, "site", **BOTH)
+        assert run(system, "site", **BOTH) == []
+    # An address that the interface must not have, since the tunnel is not known yet.
+    run(system, "site", **site([{**PHASE2, "dynamic_endpoints": True}], phase1=ANY))
+    drift(host, "ifconfig ipsec1 inet tunnel 192.0.2.2 192.0.2.1")
+    disabled = site([{**PHASE2, "dynamic_endpoints": True}], phase1=ANY, assignments=[{**VTI_HQ, "enabled": False}])
+    run(system, "site", **disabled)
+    run(system, "site", **site([PHASE2]))
+    run(system, "site", **site([PHASE2], assignments=[{**VTI_HQ, "enabled": False}]))
+
+
+def _tunnels_with_a_peer(branch: SimulatedSystem) -> None:
+    """Insist on a tunnel, replace its configuration while it is up, look at it."""
+    hq = Collected(branch.host.network.hosts["hq"])
+    theirs = {**PHASE1, "name": "branch", "local_addrs": ["192.0.2.1"], "remote_addrs": ["192.0.2.2"]}
+    far = {"name": "branch", "phase1": "branch", "local_address": "10.6.106.1/30", "remote_address": "10.6.106.2"}
+    run(hq, "phase1", **theirs)
+    run(hq, "phase2", **far, start_action="trap")
+    run(branch, "phase1", **PHASE1)
+    run(branch, "phase2", **PHASE2, establish_timeout=10)
+    run(branch, "assignment", **VTI_HQ)
+    run(branch, "static_route", **LAN, gateway=GATEWAY)
+    run(branch, "filter_mode", mode="if_ipsec")
+    run(branch, "phase1", **{**PHASE1, "dpd_delay": 20})
+    report.everything(observe(branch))
+    report.lookups(branch, ["10.1.0.7", "2001:db8::1", "203.0.113.9"])
+    for kind, name in (("static_route", "lan"), ("assignment", "VTI_HQ"), ("phase2", "hq"), ("phase1", "hq")):
+        run(branch, kind, name=name, state="absent")
+    run(branch, "filter_mode", state="absent")
+
+
+def updown(verb: str, me: str, peer: str, interface: str = "ipsec1") -> list[str]:
+    """Run the updown script by sh; the words of the ifconfig that it ran, none if it ran none."""
+    platform = Platform()
+    script = platform.common_files([t.cast("t.Any", type("Dynamic", (), {"dynamic_endpoints": True}))])[platform.updown]
+    with tempfile.TemporaryDirectory() as folder:
+        stand_in = pathlib.Path(folder, "ifconfig")
+        stand_in.write_text('#!/bin/sh\nprintf "%s\\n" ifconfig "$@"\n', encoding="ascii")
+        stand_in.chmod(0o755)
+        # The stand-in in place of the path that the script names.
+        path = pathlib.Path(folder, "updown")
+        assert script.content.count("/sbin/ifconfig") == script.content.count("ifconfig")
+        path.write_text(script.content.replace("/sbin/ifconfig", str(stand_in)), encoding="utf-8")
+        done = subprocess.run(
+            ["/bin/sh", "-eu", str(path), interface],
+            env={"PLUTO_VERB": verb, "PLUTO_ME": me, "PLUTO_PEER": peer, "PATH": os.defpath},
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    assert done.stderr == ""
+    return done.stdout.splitlines()
+
+
+def by_modules() -> set[tuple[str, ...]]:
+    """Every command that the modules run in a broad set of runs."""
+    Collected.seen.clear()
+    for name, sequence in SEQUENCES.items():
+        system = Collected(hosts(pf=name == "pf")[1])
+        for options in sequence:
+            run(system, "site", **options)
+    _drifted(Collected(hosts()[1]))
+    _tunnels_with_a_peer(Collected(hosts()[1]))
+    stopped = Collected(FreeBSD("down", {"vtnet0": ["192.0.2.2/24"]}, Network()))
+    with contextlib.suppress(VtiError):
+        run(stopped, "phase1", **PHASE1)
+    for verb, me, peer in (("up-client", "192.0.2.2", "192.0.2.1"), ("up-client-v6", "2001:db8::2", "2001:db8::1")):
+        Collected.seen.add(tuple(updown(verb, me, peer)))
+    return set(Collected.seen)
+
+
+def _tasks(path: pathlib.Path) -> t.Iterator[dict[str, t.Any]]:
+    """The tasks of a file, those in blocks too."""
+    pending = list(yaml.safe_load(path.read_text(encoding="utf-8")))
+    while pending:
+        task = pending.pop(0)
+        for part in ("block", "rescue", "always", "tasks"):
+            pending.extend(task.get(part, ()))
+        yield task
+
+
+_SAMPLES: dict[str, t.Any] = {
+    "__gateway_rc_conf_d": {"results": []},
+    "ansible_facts": {"system": "FreeBSD", "os_family": "FreeBSD"},
+    "ansible_check_mode": False,
+    "gateway_forward_ipv4": True,
+    "gateway_forward_ipv6": True,
+}
+_PAIRS = [({"mtu": 1400}, "10.6.106.1"), ({"mtu": 1400}, "2001:db8:6::1")]
+
+
+def by_roles_and_playbooks() -> set[tuple[str, ...]]:
+    """Every command that tasks run on FreeBSD, templates filled in; Ansible's service module as service NAME STATE."""
+    variables = dict(_SAMPLES)
+    for name in ("main.yml", "FreeBSD.yml", "system_FreeBSD.yml"):
+        variables |= yaml.safe_load((ROOT / "roles" / "gateway" / "vars" / name).read_text(encoding="utf-8"))
+    other = re.compile(r"_(Debian|RedHat|Linux)\.yml$")
+    files = [path for path in sorted((ROOT / "roles").glob("*/tasks/*.yml")) if not other.search(path.name)]
+    found: set[tuple[str, ...]] = set()
+    for path in (*files, *sorted((ROOT / "playbooks").glob("*.yml"))):
+        plays = yaml.safe_load(path.read_text(encoding="utf-8"))
+        own = {**variables}
+        for play in plays:
+            own |= play.get("vars", {}) if "hosts" in play else {}
+        for task in _tasks(path):
+            if "Linux" not in str(task.get("when", "")) or "FreeBSD" in str(task.get("when", "")):
+                found |= set(_commands(task, own))
+    return found
+
+
+def _filled(value: t.Any, variables: dict[str, t.Any]) -> t.Any:
+    trusted = {name: _trusted(item) for name, item in variables.items()}
+    return Templar(loader=DataLoader(), variables=trusted).template(_trusted(value))
+
+
+def _trusted(value: t.Any) -> t.Any:
+    if isinstance(value, str):
+        return trust_as_template(value)
+    if isinstance(value, dict):
+        return {key: _trusted(item) for key, item in value.items()}
+    return [_trusted(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _commands(task: dict[str, t.Any], variables: dict[str, t.Any]) -> t.Iterator[tuple[str, ...]]:
+    service, command = task.get("ansible.builtin.service"), task.get("ansible.builtin.command")
+    if service:
+        yield "service", service["name"], service.get("state", "enabled")
+    if not command:
+        return
+    variables = {**variables, "vars": variables, **task.get("vars", {})}
+    loop = task.get("loop", [None])
+    if "subelements" in str(loop):
+        loop = _PAIRS
+    elif "product" in str(loop):
+        loop = [("peer", "vti_lan_address"), ("peer", "vti_lan_address6")]
+        addresses = {"vti_lan_address": "10.1.0.1", "vti_lan_address6": "2001:db8:1::1"}
+        variables |= {"hostvars": {"peer": addresses}, "vars": addresses}
+    elif isinstance(loop, str):
+        loop = _filled(loop, variables)
+    for item in loop:
+        yield tuple(str(word) for word in _filled(command["argv"], {**variables, "item": item}))
