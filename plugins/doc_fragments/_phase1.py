@@ -184,7 +184,8 @@ gateway_duplicates:
 reestablish:
   description:
     - When a loaded connection or its key changes, end the SAs made from the old one and start them again.
-    - V(false) leaves them until they are rekeyed.
+    - V(false) leaves them until they are rekeyed. strongSwan itself still restarts a child with a start action when
+      its connection changes.
   type: bool
   default: true
 firewall_rules:

@@ -70,12 +70,9 @@ firewall:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.converge import converge
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.filter_mode.state import ARGUMENTS
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.checks import ready
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.transition import transition
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
 
 
 def main() -> None:
@@ -86,14 +83,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    converge(
-        module,
-        observe=observe,
-        desire=desire.filter_mode,
-        transition=transition,
-        report=report.filter_mode,
-        ready=ready,
-    )
+    run(module, desire.filter_mode, report.filter_mode)
 
 
 if __name__ == "__main__":

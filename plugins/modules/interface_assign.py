@@ -82,12 +82,9 @@ gateways:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.converge import converge
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment.state import ARGUMENTS
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.checks import ready
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.transition import transition
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
 
 
 def main() -> None:
@@ -100,9 +97,7 @@ def main() -> None:
         mutually_exclusive=[("interface", "phase2")],
         supports_check_mode=True,
     )
-    converge(
-        module, observe=observe, desire=desire.assignment, transition=transition, report=report.assignment, ready=ready
-    )
+    run(module, desire.assignment, report.assignment)
 
 
 if __name__ == "__main__":

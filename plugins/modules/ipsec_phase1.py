@@ -92,12 +92,9 @@ firewall:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.converge import converge
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1.state import ARGUMENTS
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.checks import ready
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.transition import transition
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
 
 
 def main() -> None:
@@ -109,7 +106,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    converge(module, observe=observe, desire=desire.phase1, transition=transition, report=report.phase1, ready=ready)
+    run(module, desire.phase1, report.phase1)
 
 
 if __name__ == "__main__":

@@ -94,12 +94,9 @@ reqid:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.converge import converge
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2.state import ARGUMENTS
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.checks import ready
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.transition import transition
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
 
 
 def main() -> None:
@@ -111,7 +108,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    converge(module, observe=observe, desire=desire.phase2, transition=transition, report=report.phase2, ready=ready)
+    run(module, desire.phase2, report.phase2)
 
 
 if __name__ == "__main__":

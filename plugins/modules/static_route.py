@@ -71,11 +71,8 @@ not_undone:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.converge import converge
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.checks import ready
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.transition import transition
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.static_route.state import ARGUMENTS
 
 
@@ -87,14 +84,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    converge(
-        module,
-        observe=observe,
-        desire=desire.static_route,
-        transition=transition,
-        report=report.static_route,
-        ready=ready,
-    )
+    run(module, desire.static_route, report.static_route)
 
 
 if __name__ == "__main__":

@@ -110,16 +110,13 @@ firewall:
   sample: {enforced: true, reason: null}
 """
 
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.converge import converge
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.discreet import DiscreetModule
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment import state as assignment
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.filter_mode import state as filter_mode
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1 import state as phase1
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2 import state as phase2
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.checks import ready
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.transition import transition
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.static_route import state as static_route
 
 
@@ -136,7 +133,7 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    converge(module, observe=observe, desire=desire.site, transition=transition, report=report.site, ready=ready)
+    run(module, desire.site, report.site)
 
 
 if __name__ == "__main__":
