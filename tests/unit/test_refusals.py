@@ -217,6 +217,18 @@ def test_if_ipsec_is_refused_beside_a_policy_based_tunnel(gateway):
         del gateway.host.files[path]
 
 
+def test_if_ipsec_is_refused_beside_a_tunnel_that_only_charon_knows():
+    system = SimulatedSystem(pair()[1])
+    path = "/usr/local/etc/swanctl/conf.d/road.conf"
+    system.host.files[path] = (
+        "connections { road { remote_addrs = 192.0.2.99\n children { road { local_ts = 10.2.0.0/24\n } } } }\n"
+    )
+    assert system.host.run(["swanctl", "--load-conns"]).rc == 0
+    del system.host.files[path]
+    with pytest.raises(InvalidOption, match=r"^mode: if_ipsec .* connection road \(loaded into charon\)"):
+        plan(system, "filter_mode", mode="if_ipsec")
+
+
 def test_a_syntax_error_beside_ours_is_noticed_before_loading(gateway):
     path = "/usr/local/etc/swanctl/conf.d/zz-bad.conf"
     gateway.host.files[path] = "connections { broken\n"

@@ -49,7 +49,7 @@ def _addresses(interface: ifconfig.Interface) -> tuple[Address, ...]:
 def boot(name: str, interface: Interface) -> str:
     """The lines for rc.conf.d/netif. Without ifconfig_IF rc leaves an interface down (network.subr: ifconfig_up)."""
     lines = [
-        sh.assignment("cloned_interfaces", f" {name}:sticky", append=True),
+        sh.assignment("cloned_interfaces", f"{name}:sticky", append=True),
         sh.assignment(f"create_args_{name}", f"reqid {interface.reqid} mtu {interface.mtu}"),
     ]
     if interface.up:

@@ -308,10 +308,21 @@ def _check_filter_mode(before: Host, after: Declared, focus: Focus) -> None:
             )
         return
     if mode.mode == "if_ipsec" and not mode.force:
-        for connection, (path, section) in before.facts.configured.connections.items():
-            for child, body in _children(section):
-                if body.get("mode", "tunnel") == "tunnel" and body.get("policies", "yes") != "no":
-                    raise InvalidOption(
-                        f"mode: if_ipsec would block child {child} of connection {connection} ({path}), "
-                        f"which is in tunnel mode with policies; set force=true if that is meant"
-                    )
+        for connection, child, where in _policy_based(before):
+            raise InvalidOption(
+                f"mode: if_ipsec would block child {child} of connection {connection} ({where}), which is in tunnel mode "
+                "with policies; set force=true if that is meant"
+            )
+
+
+def _policy_based(before: Host) -> Iterator[tuple[str, str, str]]:
+    """Children of others in tunnel mode with policies, by connection: those in files, and those loaded from elsewhere."""
+    configured = before.facts.configured.connections
+    for connection, (path, section) in configured.items():
+        for child, body in _children(section):
+            if body.get("mode", "tunnel") == "tunnel" and body.get("policies", "yes") != "no":
+                yield connection, child, path
+    for connection, children in before.facts.loaded_tunnels.items():
+        if connection not in configured and connection not in before.declared.phase1:
+            for child in children:
+                yield connection, child, "loaded into charon"

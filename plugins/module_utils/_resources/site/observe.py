@@ -56,6 +56,7 @@ def observe(system: System) -> Host:
             sas=swanctl.associations(associations),
             foreign=foreign,
             modules_loaded=live.modules_loaded,
+            loaded_tunnels=swanctl.tunnel_mode(events),
         ),
         owned=journal,
     )

@@ -116,7 +116,7 @@ class Facts:
     """What the host is like besides what is ours; read only.
 
     networks: connected networks by interface. reqids: by interface of others. configured: all of swanctl.conf.
-    charon_down: why charon cannot be asked. sas: IKE SAs. foreign: files of a person at paths that are ours.
+    loaded_tunnels: children in tunnel mode that charon has, by connection. charon_down: why charon cannot be asked. sas: IKE SAs. foreign: files of a person at paths that are ours.
     modules_loaded: the kernel has ipsec and if_enc (FreeBSD).
     """
 
@@ -126,6 +126,7 @@ class Facts:
     sas: tuple[dict[str, t.Any], ...]
     foreign: frozenset[str]
     modules_loaded: bool = True
+    loaded_tunnels: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -37,7 +37,7 @@ def observe(system: System) -> dict[str, tuple[NextHop, ...]]:
 
 def boot(name: str, network: str, hop: NextHop, tied_to: str | None) -> str:
     """The lines for rc.conf.d/routing; ``tied_to`` an interface, the route comes back whenever that does."""
-    element = f" {name}:{tied_to}" if tied_to else f" {name}"
+    element = f"{name}:{tied_to}" if tied_to else name
     prefix = "ipv6_" if ":" in network else ""
     address, _slash, length = network.partition("/")
     words = [address, "-prefixlen", length] if prefix else ["-net", network]

@@ -99,6 +99,16 @@ def loaded(messages: list[vici.Message]) -> dict[str, Loaded]:
     return found
 
 
+def tunnel_mode(messages: list[vici.Message]) -> dict[str, tuple[str, ...]]:
+    """The children in tunnel mode by connection; whether they have policies is not told."""
+    return {
+        name: tuple(child for child, section in children.items() if section.get("mode") == "TUNNEL")
+        for message in messages
+        for name, body in message.body.items()
+        for children in [t.cast("Mapping[str, t.Any]", t.cast("Mapping[str, t.Any]", body).get("children", {}))]
+    }
+
+
 def _list(body: Mapping[str, t.Any], key: str) -> tuple[str, ...]:
     value = body.get(key, ())
     return (value,) if isinstance(value, str) else tuple(value)
