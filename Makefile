@@ -75,7 +75,7 @@ lab: venv ## Run the tests of the lab itself
 
 scenario: venv ## Run one molecule scenario: make scenario NAME=lab
 	@test -n "$(NAME)" || { echo "which scenario? make scenario NAME=... ; there are:" $$(cd extensions/molecule && ls -d */ | tr -d /); exit 2; }
-	$(ANSIBLE_ENV) VTI_LAB_STATE=$(LAB_STATE_ROOT)/scenario-$(NAME) molecule test -s $(NAME)
+	$(ANSIBLE_ENV) MOLECULE_COMMAND_BORDERS=0 VTI_LAB_STATE=$(LAB_STATE_ROOT)/scenario-$(NAME) molecule test -s $(NAME)
 
 molecule: ## Run all molecule scenarios that need nothing but this machine
 	@for name in $(SCENARIOS); do $(MAKE) --no-print-directory scenario NAME=$$name; done

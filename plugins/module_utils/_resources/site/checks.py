@@ -310,13 +310,13 @@ def _check_filter_mode(before: Host, after: Declared, focus: Focus) -> None:
     if mode.mode == "if_ipsec" and not mode.force:
         for connection, child, where in _policy_based(before):
             raise InvalidOption(
-                f"mode: if_ipsec would block child {child} of connection {connection} ({where}), which is in tunnel mode "
-                "with policies; set force=true if that is meant"
+                f"mode: if_ipsec would block child {child} of connection {connection} ({where}), which is in tunnel "
+                "mode with policies; set force=true if that is meant"
             )
 
 
 def _policy_based(before: Host) -> Iterator[tuple[str, str, str]]:
-    """Children of others in tunnel mode with policies, by connection: those in files, and those loaded from elsewhere."""
+    """Connection, child and place of what is in tunnel mode with policies: in files, or loaded from elsewhere."""
     configured = before.facts.configured.connections
     for connection, (path, section) in configured.items():
         for child, body in _children(section):

@@ -116,8 +116,9 @@ class Facts:
     """What the host is like besides what is ours; read only.
 
     networks: connected networks by interface. reqids: by interface of others. configured: all of swanctl.conf.
-    loaded_tunnels: children in tunnel mode that charon has, by connection. charon_down: why charon cannot be asked. sas: IKE SAs. foreign: files of a person at paths that are ours.
-    modules_loaded: the kernel has ipsec and if_enc (FreeBSD).
+    charon_down: why charon cannot be asked. sas: IKE SAs. foreign: files of a person at paths that are ours.
+    modules_loaded: the kernel has ipsec and if_enc (FreeBSD). loaded_tunnels: charon's children in tunnel mode, by
+    connection.
     """
 
     networks: Mapping[str, tuple[Network, ...]]
