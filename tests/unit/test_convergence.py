@@ -6,13 +6,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.transition import transition
 from ansible_collections.routed_ipsec.vti.tests.sim.freebsd import FreeBSD, Network
 from ansible_collections.routed_ipsec.vti.tests.unit.simulated import SimulatedSystem, plan, run, snapshot
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 FOREIGN_CONNECTION = """
@@ -161,7 +163,7 @@ def drift(system: SimulatedSystem, what: str, pick: int) -> None:
             host.files.modes[path] = 0o640
         elif what == "content":
             host.files[path] = host.files[path] + "# edited\n"
-    elif what == "sysctl":
+    elif what == "sysctl" and observed.declared.filter_mode:
         host.run(["sysctl", "net.enc.in.ipsec_filter_mask=3"])
     elif what == "unload":
         host.state["charon"]["conns"].clear()
@@ -188,7 +190,11 @@ def drift(system: SimulatedSystem, what: str, pick: int) -> None:
 
 
 def profile(examples: int) -> settings:
-    return settings(max_examples=examples, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+    """Without shrinking: with a host for each try it takes longer than reading a large example."""
+    phases = [Phase.explicit, Phase.generate]
+    return settings(
+        max_examples=examples, phases=phases, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    )
 
 
 @profile(200)
@@ -305,3 +311,40 @@ def test_does_not_take_over_what_others_made():
         plan(system, "phase2", name="p", reqid=77, **address)
     with pytest.raises(InvalidOption, match=r"^name: .*road.conf"):
         plan(system, "phase1", name="road", local_addrs=["192.0.2.1"], remote_addrs=["192.0.2.11"], psk="one")
+
+
+def many(count: int) -> dict:
+    options: dict = {"phase1": [], "phase2": [], "assignments": [], "static_routes": [], "purge": True}
+    for number in range(count):
+        high, low = divmod(number, 64)
+        name = f"p{number}"
+        options["phase1"].append(
+            {"name": name, "local_addrs": ["192.0.2.1"], "remote_addrs": [f"198.18.{high}.{low + 1}"], "psk": name}
+        )
+        ends = {"local_address": f"10.250.{high}.{4 * low + 1}/30", "remote_address": f"10.250.{high}.{4 * low + 2}"}
+        options["phase2"].append({"name": name, "phase1": name, "start_action": "none", **ends})
+        options["assignments"].append({"phase2": name, "name": f"VTI_{number}"})
+        options["static_routes"].append(
+            {"name": f"lan{number}", "network": f"10.{200 + high}.{low}.0/24", "gateway": f"VTI_{number}_VTIV4"}
+        )
+    return options
+
+
+def test_looking_costs_the_same_number_of_programs_however_many_tunnels_there_are():
+    counts = []
+    for tunnels in (1, 100):
+        system = SimulatedSystem(fresh_host(set()))
+        run(system, "site", **many(tunnels))
+        system.commands.clear()
+        assert run(system, "site", **many(tunnels)) == []
+        counts.append(len(system.commands))
+    assert counts[0] == counts[1] <= 10
+
+
+def test_one_tunnel_more_leaves_the_others_alone():
+    system = SimulatedSystem(fresh_host(set()))
+    run(system, "site", **many(20))
+    steps = run(system, "site", **many(21))
+    others = re.compile(r"\b(p|lan|VTI_)(\d|1\d)\b|ipsec(\d|1\d|20)\b")
+    assert not [step for step in steps if others.search(step)]
+    assert "ifconfig ipsec21 create reqid 5021" in steps

@@ -112,3 +112,14 @@ def test_steps_that_cannot_be_undone_are_named(monkeypatch):
         VtiError, match=r"Going back failed in part.*ifconfig ipsec1 destroy: ifconfig: permission denied"
     ):
         run(system, "site", **FIRST)
+
+
+def test_a_file_of_a_person_outlives_a_run_that_died_over_it():
+    system = prepared(NOTHING)
+    text = system.host.files["/etc/sysctl.conf"]
+    steps = plan(system, "site", **FIRST)[2]
+    journal = next(n for n, step in enumerate(steps) if str(step).endswith("/journal"))
+    for step in steps[: journal + 1]:
+        system.apply(step)
+    run(system, "phase1", **PHASE1)
+    assert system.host.files["/etc/sysctl.conf"] == text

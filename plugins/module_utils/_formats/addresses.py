@@ -11,6 +11,7 @@ import typing as t
 
 IPAddress = t.Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 IPNetwork = t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+T = t.TypeVar("T")
 DEFAULTS = {4: "0.0.0.0/0", 6: "::/0"}
 
 
@@ -54,3 +55,20 @@ def spell(address: IPAddress) -> str:
     """RFC 5952 with the IPv4 part of a mapped address in dots, as systems print it and Python since 3.13 does."""
     mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
     return str(address) if mapped is None else f"::ffff:{mapped}"
+
+
+def nested(entries: t.Iterable[tuple[IPNetwork, T]]) -> t.Iterator[tuple[tuple[IPNetwork, T], tuple[IPNetwork, T]]]:
+    """Pairs of networks of which the second lies in the first or equals it; each network comes with what it is of.
+
+    Two networks either nest or have nothing in common, so sorting finds all pairs in one pass.
+    """
+    enclosing: list[tuple[IPNetwork, T]] = []
+    for entry in sorted(
+        entries, key=lambda entry: (entry[0].version, int(entry[0].network_address), entry[0].prefixlen)
+    ):
+        first = entry[0].network_address
+        while enclosing and not (enclosing[-1][0].version == first.version and first in enclosing[-1][0]):
+            enclosing.pop()
+        for outer in enclosing:
+            yield outer, entry
+        enclosing.append(entry)

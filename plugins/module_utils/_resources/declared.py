@@ -11,6 +11,7 @@ those fields as JSON; secrets are left out of it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import json
 import re
@@ -51,12 +52,19 @@ def check_range(option: str, value: int | None, low: int, high: int) -> None:
         raise InvalidOption(f"{option}: {value} is out of range; use {low} to {high}")
 
 
+@functools.lru_cache(maxsize=None)
 def literal(text: str) -> str | None:
     """Return an IP address in its canonical spelling, or None when the text is no address."""
     try:
         return str(ipaddress.ip_address(text))
     except ValueError:
         return None
+
+
+@functools.lru_cache(maxsize=None)
+def interface(text: str) -> t.Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]:
+    """An address with its prefix length; ValueError when the text is none. Parsed once, asked for often."""
+    return ipaddress.ip_interface(text)
 
 
 def pick(cls: type[T], options: Mapping[str, t.Any]) -> dict[str, t.Any]:

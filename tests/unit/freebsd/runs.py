@@ -10,19 +10,20 @@ import contextlib
 import os
 import pathlib
 import re
+import shlex
 import subprocess
 import tempfile
 import typing as t
 
 import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import VtiError
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import report
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.platform import FreeBSD as Platform
 from ansible_collections.routed_ipsec.vti.tests.sim.freebsd import FreeBSD, Network
 from ansible_collections.routed_ipsec.vti.tests.unit.simulated import SimulatedSystem, pair, run
+from jinja2.nativetypes import NativeEnvironment
+from jinja2.runtime import Context
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 FIXTURES = ROOT / "tests" / "fixtures" / "freebsd"
@@ -30,6 +31,8 @@ FIXTURES = ROOT / "tests" / "fixtures" / "freebsd"
 PHASE1 = {"name": "hq", "local_addrs": ["192.0.2.2"], "remote_addrs": ["192.0.2.1"], "psk": "correct horse"}
 PHASE2 = {"name": "hq", "phase1": "hq", "local_address": "10.6.106.2/30", "remote_address": "10.6.106.1"}
 SIX = {"name": "hq6", "phase1": "hq", "local_address": "2001:db8:6::2/64", "remote_address": "2001:db8:6::1"}
+SECOND = {**PHASE2, "name": "more", "local_address": "10.6.107.2/30", "remote_address": "10.6.107.1"}
+SECOND6 = {**SIX, "name": "more6", "local_address": "2001:db8:7::2/64", "remote_address": "2001:db8:7::1"}
 VTI_HQ = {"phase2": "hq", "name": "VTI_HQ"}
 OUTER6 = {**PHASE1, "local_addrs": ["2001:db8::2"], "remote_addrs": ["2001:db8::1"]}
 ANY = {**PHASE1, "remote_addrs": ["%any"], "remote_id": "hq"}
@@ -71,6 +74,11 @@ SEQUENCES: dict[str, list[dict[str, t.Any]]] = {
         NOTHING,
     ],
     "outer IPv6, and back": [site([PHASE2, SIX], phase1=OUTER6), BOTH, site([PHASE2], phase1=OUTER6)],
+    "IPv6 alone": [
+        site([SIX], assignments=[]),
+        site([{**SIX, "dynamic_endpoints": True}], phase1=ANY, assignments=[]),
+    ],
+    "two addresses of each family": [site([PHASE2, SIX, SECOND, SECOND6]), NOTHING],
     "unknown peer": [site([{**PHASE2, "dynamic_endpoints": True}], phase1=ANY), NOTHING],
     "routes by interface, changed in place": [
         site([PHASE2, SIX], [{**LAN, "interface": "ipsec1"}, {**LAN6, "interface": "ipsec1"}]),
@@ -245,21 +253,41 @@ def by_roles_and_playbooks() -> set[tuple[str, ...]]:
     return found
 
 
+class _Lazy(Context):
+    """Variables that are templates themselves, filled in when they are used."""
+
+    def resolve_or_missing(self, key: str) -> t.Any:
+        value = super().resolve_or_missing(key)
+        return _filled(value, dict(self.get_all())) if isinstance(value, (str, list)) else value
+
+
+class _Environment(NativeEnvironment):
+    """Ansible's templates as far as these tasks go; its own engine would turn this process into a controller."""
+
+    context_class = _Lazy
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.filters |= {
+            "bool": bool,
+            "combine": lambda one, other: {**one, **other},
+            "dict2items": lambda value: [{"key": key, "value": item} for key, item in value.items()],
+            "intersect": lambda one, other: [item for item in one if item in other],
+        }
+
+
 def _filled(value: t.Any, variables: dict[str, t.Any]) -> t.Any:
-    trusted = {name: _trusted(item) for name, item in variables.items()}
-    return Templar(loader=DataLoader(), variables=trusted).template(_trusted(value))
-
-
-def _trusted(value: t.Any) -> t.Any:
-    if isinstance(value, str):
-        return trust_as_template(value)
-    if isinstance(value, dict):
-        return {key: _trusted(item) for key, item in value.items()}
-    return [_trusted(item) for item in value] if isinstance(value, (list, tuple)) else value
+    if isinstance(value, list):
+        return [_filled(item, variables) for item in value]
+    if not isinstance(value, str) or "{{" not in value:
+        return value
+    return _Environment().from_string(value).render(variables)
 
 
 def _commands(task: dict[str, t.Any], variables: dict[str, t.Any]) -> t.Iterator[tuple[str, ...]]:
     service, command = task.get("ansible.builtin.service"), task.get("ansible.builtin.command")
+    raw = task.get("ansible.builtin.raw", "")
+    yield from (tuple(shlex.split(part)) for part in re.split(r"[;&|]+", raw) if part.strip() not in ("", "true"))
     if service:
         yield "service", service["name"], service.get("state", "enabled")
     if not command:

@@ -15,7 +15,7 @@ from .. import declared
 from ..phase2.state import MTU
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from ..phase2.state import Phase2
 
@@ -31,61 +31,13 @@ ARGUMENTS: dict[str, t.Any] = {
 NAME_LENGTH = 25
 """Longest name, in characters, so that NAME_VTIV4 stays below pf's 32 (pfSense: interfaces.php)."""
 
-_RESERVED = frozenset(
-    [
-        "all",
-        "any",
-        "self",
-        "egress",
-        "lo",
-        "enc",
-        "ipsec",
-        "pass",
-        "block",
-        "match",
-        "in",
-        "out",
-        "quick",
-        "on",
-        "inet",
-        "inet6",
-        "proto",
-        "from",
-        "to",
-        "port",
-        "os",
-        "user",
-        "group",
-        "flags",
-        "state",
-        "keep",
-        "modulate",
-        "synproxy",
-        "tag",
-        "tagged",
-        "queue",
-        "anchor",
-        "table",
-        "set",
-        "scrub",
-        "nat",
-        "rdr",
-        "binat",
-        "no",
-        "route-to",
-        "reply-to",
-        "dup-to",
-        "antispoof",
-        "label",
-        "probability",
-        "tos",
-        "ttl",
-        "include",
-        "load",
-        "return",
-        "drop",
-    ]
-)
+_RESERVED = frozenset({
+    "all", "any", "self", "egress", "lo", "enc", "ipsec", "pass", "block", "match", "in", "out", "quick", "on",
+    "inet", "inet6", "proto", "from", "to", "port", "os", "user", "group", "flags", "state", "keep", "modulate",
+    "synproxy", "tag", "tagged", "queue", "anchor", "table", "set", "scrub", "nat", "rdr", "binat", "no",
+    "route-to", "reply-to", "dup-to", "antispoof", "label", "probability", "tos", "ttl", "include", "load", "return",
+    "drop"
+})  # fmt: skip
 """Words that pf.conf(5) reads as something else where an interface could stand."""
 
 
@@ -97,32 +49,63 @@ class Assignment:
     mtu: int | None = None
 
     def gateways(self, phase2s: Iterable[Phase2]) -> dict[str, str]:
-        """The automatic gateways: name to the far VTI address of the first phase 2 of each family."""
+        """The automatic gateways: name to the far VTI address of the first phase 2 of each family on the interface."""
         found: dict[str, str] = {}
         if self.enabled:
             for phase2 in phase2s:
-                if phase2.interface == self.interface and phase2.enabled:
+                if phase2.enabled:
                     found.setdefault(f"{self.name.upper()}_VTIV{phase2.family}", phase2.remote)
         return found
 
 
-def from_options(
-    options: Mapping[str, t.Any], *, phase2s: Mapping[str, Phase2], others: Mapping[str, Assignment]
-) -> Assignment:
-    """Check the options; ``others`` are the assignments of this gateway by name, this one's old state included."""
-    interface = resolve(options, phase2s)
-    known = next((other for other in others.values() if other.interface == interface), None)
-    name = options.get("name") or (known.name if known else _lowest_free(others))
+class Names:
+    """Which names are in use while the assignments of a gateway are settled one after the other."""
+
+    def __init__(self, remembered: Iterable[Assignment], present: Mapping[str, Assignment]) -> None:
+        """``remembered`` gives interfaces the names they had; ``present`` are those that stay unless settled anew."""
+        self._named = {value.interface: value.name for value in remembered}
+        self._named.update((value.interface, value.name) for value in present.values())
+        self._holders = {name.lower(): value.interface for name, value in present.items()}
+
+    def name_of(self, interface: str) -> str:
+        """The name that an interface has, else the first of OPT1, OPT2... that is free."""
+        known = self._named.get(interface)
+        if known is not None:
+            return known
+        return next(
+            name
+            for number in range(1, len(self._holders) + 2)
+            for name in [f"OPT{number}"]
+            if name.lower() not in self._holders
+        )
+
+    def holder(self, name: str) -> str | None:
+        """The interface that has a name; case makes no difference."""
+        return self._holders.get(name.lower())
+
+    def settle(self, assignment: Assignment) -> str | None:
+        """Take a name, and return the one that the interface gives up for it."""
+        old = self._named.get(assignment.interface)
+        self._named[assignment.interface] = assignment.name
+        if old is not None and old != assignment.name:
+            self._holders.pop(old.lower(), None)
+        self._holders[assignment.name.lower()] = assignment.interface
+        return old if old != assignment.name else None
+
+
+def from_options(options: Mapping[str, t.Any], *, interface: str, names: Names) -> Assignment:
+    """Check the options of the assignment of an interface."""
+    name = options.get("name") or names.name_of(interface)
     _check_name(name)
-    for other in others.values():
-        if other.name.lower() == name.lower() and other.interface != interface:
-            raise InvalidOption(f"name: {name} is {other.interface}'s; give {interface} another name")
+    holder = names.holder(name)
+    if holder is not None and holder != interface:
+        raise InvalidOption(f"name: {name} is {holder}'s; give {interface} another name")
     declared.check_range("mtu", options.get("mtu"), *MTU)
     return Assignment(name, interface, options.get("enabled", True), options.get("mtu"))
 
 
-def resolve(options: Mapping[str, t.Any], phase2s: Mapping[str, Phase2]) -> str:
-    """The interface that the options mean, given by its own name or by a phase 2 on it."""
+def resolve(options: Mapping[str, t.Any], phase2s: Mapping[str, Phase2], ports: Collection[str]) -> str:
+    """The interface that the options mean, given by its own name or by a phase 2 on it; ``ports`` are all of ours."""
     phase2, interface = options.get("phase2"), options.get("interface")
     if phase2 is not None:
         if phase2 not in phase2s:
@@ -130,15 +113,10 @@ def resolve(options: Mapping[str, t.Any], phase2s: Mapping[str, Phase2]) -> str:
         return phase2s[phase2].interface
     if interface is None:
         raise InvalidOption("interface: required unless phase2 is given; name the ipsecX interface to assign")
-    if interface not in {candidate.interface for candidate in phase2s.values()}:
-        ports = ", ".join(sorted({candidate.interface for candidate in phase2s.values()})) or "none"
-        raise InvalidOption(f"interface: {interface!r} is no VTI of this collection; available: {ports}")
+    if interface not in ports:
+        available = ", ".join(sorted(ports)) or "none"
+        raise InvalidOption(f"interface: {interface!r} is no VTI of this collection; available: {available}")
     return t.cast("str", interface)
-
-
-def _lowest_free(others: Mapping[str, Assignment]) -> str:
-    taken = {name.upper() for name in others}
-    return next(name for number in range(1, len(taken) + 2) for name in [f"OPT{number}"] if name not in taken)
 
 
 def _check_name(name: str) -> None:

@@ -104,7 +104,7 @@ class Phase2:
     @property
     def local(self) -> t.Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]:
         """This end's address with the transit network's prefix."""
-        return ipaddress.ip_interface(self.local_address)
+        return declared.interface(self.local_address)
 
     @property
     def remote(self) -> str:
@@ -116,20 +116,52 @@ class Phase2:
         return self.local.version
 
 
-def from_options(
-    options: Mapping[str, t.Any],
-    *,
-    phase1s: Mapping[str, Phase1],
-    others: Iterable[Phase2],
-    known: Phase2 | None,
-    taken_reqids: set[int],
-    taken_units: set[int],
-) -> Phase2:
-    """Check the options and settle the numbers.
+class Numbers:
+    """Which numbers are in use while the phase 2 of a gateway are settled one after the other."""
 
-    ``others`` are the other phase 2 of this gateway; ``known`` is what the host has under this name. ``taken_*`` are
-    numbers that others on the host use. A number left out is kept from ``known``, else shared with a phase 2 of the
-    same phase 1 where they share the interface, else the lowest free pair.
+    def __init__(self, reqids: Iterable[int], units: Iterable[int]) -> None:
+        """``reqids`` and ``units`` are taken, by others on the host or by what the host remembers."""
+        self._reqids = set(reqids)
+        self._units = set(units)
+        self._pairs: set[tuple[int, int]] = set()
+        self._first: dict[str, Phase2] = {}
+
+    def settle(self, phase2: Phase2) -> None:
+        self._reqids.add(phase2.reqid)
+        self._units.add(phase2.unit)
+        self._pairs.add((phase2.reqid, phase2.unit))
+        self._first.setdefault(phase2.phase1, phase2)
+
+    def sibling(self, phase1: Phase1) -> Phase2 | None:
+        """A phase 2 whose CHILD SA and interface another one of the same phase 1 shares."""
+        return self._first.get(phase1.name) if phase1.shares_child else None
+
+    def choose(self, reqid: int | None, unit: int | None, template: Phase2 | None) -> dict[str, int]:
+        """What is given, else the template's, else the lowest free pair."""
+        reqid = reqid if reqid is not None else template.reqid if template else None
+        unit = unit if unit is not None else template.unit if template else None
+        if reqid is None and unit is None:
+            free = (n for n in range(1, UNIT[1] + 1) if n not in self._units and n + REQID_OFFSET not in self._reqids)
+            unit = next(free)
+            reqid = unit + REQID_OFFSET
+        elif unit is None:
+            unit = next(n for n in range(1, UNIT[1] + 1) if n not in self._units)
+        elif reqid is None:
+            reqid = next(n for n in range(REQID_OFFSET + 1, REQID[1] + 1) if n not in self._reqids)
+        return {"reqid": t.cast("int", reqid), "unit": unit}
+
+    def is_settled(self, phase2: Phase2) -> bool:
+        """Whether another phase 2 has its numbers already."""
+        return (phase2.reqid, phase2.unit) in self._pairs
+
+
+def from_options(
+    options: Mapping[str, t.Any], *, phase1s: Mapping[str, Phase1], known: Phase2 | None, numbers: Numbers
+) -> Phase2:
+    """Check the options and settle the numbers; ``known`` is what the host has under this name.
+
+    A number left out is kept from ``known``, else shared with a phase 2 of the same phase 1 where they share the
+    interface, else the lowest free one.
     """
     declared.check_name("name", options["name"])
     for option in REQUIRED:
@@ -138,41 +170,20 @@ def from_options(
     phase1 = phase1s.get(options["phase1"])
     if phase1 is None:
         raise InvalidOption(f"phase1: there is no phase 1 {options['phase1']!r} on this host; make it first")
-    others = tuple(others)
-    sibling = next((other for other in others if phase1.shares_child and other.phase1 == phase1.name), None)
+    sibling = numbers.sibling(phase1)
     fields = declared.pick(Phase2, options)
     fields.update(_addresses(options["local_address"], options["remote_address"]))
     for option in SHARED:
         if fields.get(option) is None:
             fields[option] = getattr(sibling, option) if sibling else DEFAULTS.get(option)
     # Numbers stay for life, unless connections have been split and another phase 2 keeps those that were shared.
-    mine = known if known and all((other.reqid, other.unit) != (known.reqid, known.unit) for other in others) else None
-    template = sibling or mine
-    fields.update(
-        _numbers(
-            options.get("reqid") or (template.reqid if template else None),
-            options["unit"] if options.get("unit") is not None else (template.unit if template else None),
-            {other.reqid for other in others} | taken_reqids,
-            {other.unit for other in others} | taken_units,
-        )
-    )
+    mine = known if known and not numbers.is_settled(known) else None
+    fields.update(numbers.choose(options.get("reqid"), options.get("unit"), sibling or mine))
     phase2 = Phase2(**fields)
     _check(phase2, phase1)
     if sibling:
         _check_sharing(phase2, sibling)
     return phase2
-
-
-def _numbers(reqid: int | None, unit: int | None, reqids: set[int], units: set[int]) -> dict[str, int]:
-    """The lowest free pair, as far as it is not given."""
-    if reqid is None and unit is None:
-        unit = next(n for n in range(1, UNIT[1] + 1) if n not in units and n + REQID_OFFSET not in reqids)
-        reqid = unit + REQID_OFFSET
-    elif unit is None:
-        unit = next(n for n in range(1, UNIT[1] + 1) if n not in units)
-    elif reqid is None:
-        reqid = next(n for n in range(REQID_OFFSET + 1, REQID[1] + 1) if n not in reqids)
-    return {"reqid": t.cast("int", reqid), "unit": unit}
 
 
 def _addresses(local_text: str, remote_text: str) -> dict[str, str]:
@@ -206,7 +217,7 @@ def _addresses(local_text: str, remote_text: str) -> dict[str, str]:
 
 def _interface(option: str, text: str) -> t.Union[ipaddress.IPv4Interface, ipaddress.IPv6Interface]:
     try:
-        return ipaddress.ip_interface(text)
+        return declared.interface(text)
     except ValueError:
         raise InvalidOption(f"{option}: {text!r} is no IP address; write it as 10.6.106.1/30") from None
 

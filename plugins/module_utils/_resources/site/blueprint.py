@@ -80,12 +80,15 @@ def _active(declared: Declared) -> list[Phase2]:
 
 
 def _connections(blueprint: Blueprint, declared: Declared, platform: Platform) -> None:
+    members: dict[str, list[Phase2]] = {}
+    for phase2 in _active(declared):
+        members.setdefault(phase2.phase1, []).append(phase2)
     for name, phase1 in declared.phase1.items():
-        members = [phase2 for phase2 in _active(declared) if phase2.phase1 == name]
-        owners = [("phase1", name), *(("phase2", phase2.name) for phase2 in members)]
-        blueprint.add("files", connection_path(platform, name), _connection_file(phase1, members, platform), owners)
+        mine = members.get(name, [])
+        owners = [("phase1", name), *(("phase2", phase2.name) for phase2 in mine)]
+        blueprint.add("files", connection_path(platform, name), _connection_file(phase1, mine, platform), owners)
         if phase1.enabled:
-            blueprint.add("connections", name, _expected(phase1, members), owners)
+            blueprint.add("connections", name, _expected(phase1, mine), owners)
 
 
 def _connection_file(phase1: Phase1, members: list[Phase2], platform: Platform) -> File:
@@ -149,25 +152,17 @@ def _interfaces(blueprint: Blueprint, declared: Declared, platform: Platform) ->
 
 def _routes(blueprint: Blueprint, declared: Declared, platform: Platform) -> None:
     gateways = declared.gateways()
+    # The VTI that a route leads through is told by its transit network.
+    vtis = {phase2.remote: phase2.interface for phase2 in declared.phase2.values()}
     for name, route in declared.static_routes.items():
         if not route.enabled:
             continue
         hop = next_hop(route, gateways)
-        tied_to = _interface_of(hop, declared)
+        tied_to = hop.interface or vtis.get(hop.gateway)
         if tied_to is not None and tied_to not in blueprint.interfaces and tied_to.startswith("ipsec"):
             continue  # its tunnel is disabled: the route comes back with it
         blueprint.add("routes", route.network, (hop,), [("static_routes", name)])
         blueprint.add("files", *platform.route_file(route, hop, tied_to), [("static_routes", name)])
-
-
-def _interface_of(hop: NextHop, declared: Declared) -> str | None:
-    """The VTI that a route leads through, by its transit network."""
-    if hop.interface:
-        return hop.interface
-    for phase2 in declared.phase2.values():
-        if hop.gateway and hop.gateway == phase2.remote:
-            return phase2.interface
-    return None
 
 
 def _filter_mode(blueprint: Blueprint, declared: Declared, platform: FreeBSD, seen: Realized) -> None:

@@ -13,6 +13,7 @@ import ipaddress
 import typing as t
 
 from ..._core.errors import InvalidOption, VtiError
+from ..._formats.addresses import nested
 from ..phase2.state import child_name, selectors
 from ..static_route.state import next_hop
 from .observe import connection_path
@@ -30,21 +31,24 @@ if t.TYPE_CHECKING:
 
 
 def check(before: Host, after: Declared, focus: Focus) -> None:
-    """Raise InvalidOption for the first thing that is wrong; focus None looks at all."""
+    """Raise InvalidOption for the first thing that is wrong; focus None looks at all. Linear in the gateway's size."""
     _references(after)
     for name, phase1 in after.phase1.items():
         if _in_focus(focus, ("phase1", name)):
-            _check_phase1(before, after, phase1)
-    for name, phase2 in after.phase2.items():
-        if _in_focus(focus, ("phase2", name), ("phase1", phase2.phase1)):
-            _check_phase2(before, after, phase2)
+            _check_phase1(before, phase1)
+    _check_peers(after, focus)
+    _check_numbers(before, after, focus)
+    _check_selectors(after, focus)
+    _check_transit(before, after, focus)
     _check_routes(before, after, focus)
     _check_filter_mode(before, after, focus)
 
 
 def ready(host: Host, steps: tuple[Step, ...]) -> None:
     """Raise VtiError when the host lacks what the steps need."""
-    problems = host.facts.configured.problems
+    # A broken file of ours is mended by writing it anew.
+    mended = {getattr(step, "path", None) for step in steps}
+    problems = [text for text in host.facts.configured.problems if text.partition(": ")[0] not in mended]
     needs_charon = any(getattr(step, "argv", ("",))[0] == "swanctl" for step in steps)
     if needs_charon and host.facts.charon_down:
         raise VtiError(f"charon: {host.facts.charon_down}")
@@ -89,7 +93,7 @@ def _references(after: Declared) -> None:
             next_hop(route, gateways)
 
 
-def _check_phase1(before: Host, after: Declared, phase1: Phase1) -> None:
+def _check_phase1(before: Host, phase1: Phase1) -> None:
     path = connection_path(before.platform, phase1.name)
     if path in before.facts.foreign:
         raise InvalidOption(
@@ -103,103 +107,120 @@ def _check_phase1(before: Host, after: Declared, phase1: Phase1) -> None:
         raise InvalidOption(
             f"name: {where} has a connection {phase1.name} too, and strongSwan would merge the two; choose another name"
         )
-    for other in after.phase1.values():
-        if other.name == phase1.name or not (phase1.enabled and other.enabled):
-            continue
-        same_peer = phase1.remote_addrs[0] == other.remote_addrs[0] and phase1.local_addrs[0] == other.local_addrs[0]
-        if same_peer and not (phase1.gateway_duplicates and other.gateway_duplicates):
+
+
+def _check_peers(after: Declared, focus: Focus) -> None:
+    """No two phase 1 with the same peer, nor with the same identities and different keys."""
+    enabled = [phase1 for phase1 in after.phase1.values() if phase1.enabled]
+    for one, other in _alike(enabled, focus, lambda phase1: (phase1.local_addrs[0], phase1.remote_addrs[0])):
+        if not (one.gateway_duplicates and other.gateway_duplicates):
             raise InvalidOption(
                 f"remote_addrs: phase 1 {other.name} has the peer {other.remote_addrs[0]} already; set "
                 f"gateway_duplicates=true on both if that is meant"
             )
-        same_ids = (phase1.local_identity, phase1.remote_identity) == (other.local_identity, other.remote_identity)
-        if same_ids and "psk" in (phase1.auth, other.auth) and phase1.psk != other.psk:
+    for one, other in _alike(enabled, focus, lambda phase1: (phase1.local_identity, phase1.remote_identity)):
+        if "psk" in (one.auth, other.auth) and one.psk != other.psk:
             raise InvalidOption(
                 f"psk: phase 1 {other.name} has the same identities ({other.local_identity}, "
                 f"{other.remote_identity}) and another key; give one of them its own remote_id"
             )
 
 
-def _check_phase2(before: Host, after: Declared, phase2: Phase2) -> None:
-    child = child_name(after.phase1[phase2.phase1], phase2)
-    for other in after.phase2.values():
-        if other.name == phase2.name:
-            continue
-        if (other.phase1, child_name(after.phase1[other.phase1], other)) != (phase2.phase1, child):
-            for option in ("reqid", "unit"):
-                if getattr(other, option) == getattr(phase2, option):
-                    raise InvalidOption(
-                        f"{option}: {getattr(phase2, option)} of phase 2 {phase2.name} is phase 2 "
-                        f"{other.name}'s; every tunnel needs its own"
-                    )
-        if other.local.network.overlaps(phase2.local.network):
+def _alike(
+    phase1s: list[Phase1], focus: Focus, feature: t.Callable[[Phase1], t.Hashable]
+) -> Iterator[tuple[Phase1, Phase1]]:
+    """Pairs that have a feature in common, the one in focus first; every one is compared with the first that has it."""
+    first: dict[t.Hashable, Phase1] = {}
+    for phase1 in phase1s:
+        other = first.setdefault(feature(phase1), phase1)
+        if other is not phase1 and _in_focus(focus, ("phase1", phase1.name), ("phase1", other.name)):
+            in_focus = _in_focus(focus, ("phase1", phase1.name))
+            yield (phase1, other) if in_focus else (other, phase1)
+
+
+def _watched(after: Declared, focus: Focus) -> Iterator[Phase2]:
+    """The phase 2 that are in focus, themselves or by their phase 1."""
+    for name, phase2 in after.phase2.items():
+        if _in_focus(focus, ("phase2", name), ("phase1", phase2.phase1)):
+            yield phase2
+
+
+def _check_numbers(before: Host, after: Declared, focus: Focus) -> None:
+    """Every tunnel has its own reqid and unit, and none that others on the host use."""
+    owners: dict[tuple[str, int], dict[tuple[str, str], str]] = {}
+    for phase2 in after.phase2.values():
+        child = (phase2.phase1, child_name(after.phase1[phase2.phase1], phase2))
+        for option in ("reqid", "unit"):
+            owners.setdefault((option, getattr(phase2, option)), {}).setdefault(child, phase2.name)
+    interfaces, reqids = _numbers_of_others(before, after)
+    for phase2 in _watched(after, focus):
+        child = (phase2.phase1, child_name(after.phase1[phase2.phase1], phase2))
+        for option in ("reqid", "unit"):
+            number = getattr(phase2, option)
+            other = next((name for key, name in owners[(option, number)].items() if key != child), None)
+            if other is not None:
+                raise InvalidOption(
+                    f"{option}: {number} of phase 2 {phase2.name} is phase 2 {other}'s; every tunnel needs its own"
+                )
+        if phase2.interface in interfaces:
             raise InvalidOption(
-                f"local_address: the transit network {phase2.local.network} of phase 2 {phase2.name} "
-                f"overlaps {other.local.network} of phase 2 {other.name}"
+                f"unit: {phase2.interface} is on the host and not this collection's; choose another unit for phase 2 "
+                f"{phase2.name}"
             )
-    _check_selectors(after, phase2)
-    _check_others(before, after, phase2)
-    for name, network in _connected(before, after):
-        if network.version == phase2.family and network.overlaps(phase2.local.network):
+        if phase2.reqid in reqids:
             raise InvalidOption(
-                f"local_address: the transit network {phase2.local.network} of phase 2 {phase2.name} "
-                f"overlaps {network} on {name}; choose an unused one"
-            )
-    for route in after.static_routes.values():
-        network = ipaddress.ip_network(route.network)
-        # A wider route is no harm: the connected transit network is more specific.
-        if network.version == phase2.family and _within(network, phase2.local.network):
-            raise InvalidOption(
-                f"local_address: the transit network {phase2.local.network} of phase 2 {phase2.name} "
-                f"overlaps {network} of static route {route.name}; choose an unused one"
+                f"reqid: {phase2.reqid} of phase 2 {phase2.name} is used by {reqids[phase2.reqid]}; choose another one"
             )
 
 
-def _check_selectors(after: Declared, phase2: Phase2) -> None:
+def _numbers_of_others(before: Host, after: Declared) -> tuple[set[str], dict[int, str]]:
+    """Interfaces that are not ours, and who else uses which reqid."""
+    ours = {phase2.interface for phase2 in before.declared.phase2.values()}
+    foreign = {name: live for name, live in before.realized.interfaces.items() if name not in ours}
+    reqids = {live.reqid: f"interface {name}, which is not this collection's" for name, live in foreign.items()}
+    for connection, (path, section) in before.facts.configured.connections.items():
+        if connection not in after.phase1 and not is_ours(before, connection, path):
+            for child, body in _children(section):
+                for number in (body.get("reqid"), body.get("if_id_in"), body.get("if_id_out")):
+                    if str(number).isdecimal():
+                        reqids[int(str(number))] = f"child {child} of connection {connection} in {path}"
+    return set(foreign), reqids
+
+
+def _check_selectors(after: Declared, focus: Focus) -> None:
     """A responder tells the children of one connection apart by nothing but their selectors."""
-    phase1 = after.phase1[phase2.phase1]
-    for other in after.phase2.values():
-        if other.name == phase2.name or other.phase1 != phase1.name or phase1.shares_child:
+    first: dict[tuple[str, tuple[str, ...]], Phase2] = {}
+    for phase2 in after.phase2.values():
+        phase1 = after.phase1[phase2.phase1]
+        if phase1.shares_child:
             continue
-        if selectors(phase1, other, "remote_ts") == selectors(phase1, phase2, "remote_ts"):
+        other = first.setdefault((phase1.name, selectors(phase1, phase2, "remote_ts")), phase2)
+        keys = [("phase1", phase1.name), ("phase2", phase2.name), ("phase2", other.name)]
+        if other is not phase2 and _in_focus(focus, *keys):
             raise InvalidOption(
-                f"remote_ts: phase 2 {phase2.name} and {other.name} of phase 1 {phase1.name} have the same selectors, "
+                f"remote_ts: phase 2 {other.name} and {phase2.name} of phase 1 {phase1.name} have the same selectors, "
                 "so the peer could not tell them apart; give them different ones, or each a phase 1 of its own"
             )
 
 
-def _within(inner: Network, outer: Network) -> bool:
-    return inner.prefixlen >= outer.prefixlen and inner.overlaps(outer)
-
-
-def _check_others(before: Host, after: Declared, phase2: Phase2) -> None:
-    ours = {other.interface for declared in (before.declared, after) for other in declared.phase2.values()} & {
-        other.interface for other in before.declared.phase2.values()
-    }
-    for name, interface in before.realized.interfaces.items():
-        if name in ours:
+def _check_transit(before: Host, after: Declared, focus: Focus) -> None:
+    """A transit network has nothing in common with another, nor with a connected one; only wider routes hold it."""
+    watched = {phase2.name for phase2 in _watched(after, focus)}
+    transit = [(phase2.local.network, ("phase 2", name)) for name, phase2 in after.phase2.items()]
+    connected = [(network, ("interface", name)) for name, network in _connected(before, after)]
+    routes = [
+        (ipaddress.ip_network(route.network), ("static route", name)) for name, route in after.static_routes.items()
+    ]
+    for outer, inner in nested([*transit, *connected, *routes]):
+        ours = next((entry for entry in (inner, outer) if entry[1][0] == "phase 2" and entry[1][1] in watched), None)
+        # A wider route is no harm: the connected transit network is more specific.
+        if ours is None or (outer[1][0] == "static route" and outer[0] != inner[0]):
             continue
-        if name == phase2.interface:
-            raise InvalidOption(
-                f"unit: {name} is on the host and not this collection's; choose another unit for phase 2 {phase2.name}"
-            )
-        if interface.reqid == phase2.reqid:
-            raise InvalidOption(
-                f"reqid: {phase2.reqid} of phase 2 {phase2.name} is used by interface {name}, which is not "
-                f"this collection's; choose another one"
-            )
-    for connection, (path, section) in before.facts.configured.connections.items():
-        if path == connection_path(before.platform, connection) and connection in {
-            **before.declared.phase1,
-            **after.phase1,
-        }:
-            continue
-        for child, body in _children(section):
-            if str(phase2.reqid) in (body.get("reqid"), body.get("if_id_in"), body.get("if_id_out")):
-                raise InvalidOption(
-                    f"reqid: {phase2.reqid} of phase 2 {phase2.name} is used by child {child} of connection "
-                    f"{connection} in {path}; choose another one"
-                )
+        network, (kind, name) = outer if ours is inner else inner
+        raise InvalidOption(
+            f"local_address: the transit network {ours[0]} of phase 2 {ours[1][1]} overlaps {network} of {kind} "
+            f"{name}; choose an unused one"
+        )
 
 
 def _children(section: t.Mapping[str, t.Any]) -> Iterator[tuple[str, t.Mapping[str, t.Any]]]:
@@ -220,64 +241,64 @@ def _connected(before: Host, after: Declared) -> Iterator[tuple[str, Network]]:
 
 def _check_routes(before: Host, after: Declared, focus: Focus) -> None:
     gateways = after.gateways()
-    known = {
-        (route.network, next_hop(route, before.declared.gateways()))
-        for route in before.declared.static_routes.values()
-        if route.enabled
-    }
-    networks: dict[str, str] = {}
+    owned = {route.network for route in before.declared.static_routes.values() if route.enabled}
+    connected = {str(network): name for name, networks in before.facts.networks.items() for network in networks}
+    vtis = {phase2.remote: phase2.interface for phase2 in after.phase2.values()}
+    first: dict[str, str] = {}
+    tunnelled: list[tuple[Network, str]] = []
     for name, route in after.static_routes.items():
         if not route.enabled:
             continue
-        other = networks.setdefault(route.network, name)
-        if not _in_focus(focus, ("static_routes", name), *(("phase1", phase1) for phase1 in after.phase1)):
-            continue
-        if other != name:
-            raise InvalidOption(
-                f"network: {route.network} of static route {name} is routed by static route {other} already"
-            )
-        hop = next_hop(route, gateways)
-        _check_foreign_route(before, route.network, hop, owned=any(network == route.network for network, _hop in known))
-        _check_capture(before, after, name, hop)
+        other, hop = first.setdefault(route.network, name), next_hop(route, gateways)
+        if _in_focus(focus, ("static_routes", name)):
+            if other != name:
+                raise InvalidOption(
+                    f"network: {route.network} of static route {name} is routed by static route {other} already"
+                )
+            _check_foreign_route(before, route.network, hop, owned, connected)
+        through = hop.interface if hop.interface in vtis.values() else vtis.get(hop.gateway)
+        if through is not None:
+            network = ipaddress.ip_network(route.network)
+            tunnelled.append((network, name))
+            if network.prefixlen == 0 and not route.allow_default and _in_focus(focus, ("static_routes", name)):
+                raise InvalidOption(
+                    f"network: static route {name} would make {through} the default route; set allow_default=true "
+                    f"if that is meant"
+                )
+    _check_capture(before, after, tunnelled, focus)
 
 
-def _check_foreign_route(before: Host, network: str, hop: NextHop, *, owned: bool) -> None:
+def _check_foreign_route(
+    before: Host, network: str, hop: NextHop, owned: t.Container[str], connected: t.Mapping[str, str]
+) -> None:
     live = before.realized.routes.get(network, ())
-    if live and hop not in live and not owned:
+    if live and hop not in live and network not in owned:
         raise InvalidOption(
             f"network: {network} leads through {live[0]} already, by a route that is not this collection's; "
             f"remove that first"
         )
-    for name, connected in ((name, item) for name, items in before.facts.networks.items() for item in items):
-        if str(connected) == network:
-            raise InvalidOption(f"network: {network} is connected to {name}; a route elsewhere would cut it off")
-
-
-def _check_capture(before: Host, after: Declared, name: str, hop: NextHop) -> None:
-    """A peer's outer address must not be routed into a tunnel, nor the default route unless that is meant."""
-    route = after.static_routes[name]
-    vtis = {phase2.interface: phase2 for phase2 in after.phase2.values()}
-    through = (
-        hop.interface
-        if hop.interface in vtis
-        else next(
-            (phase2.interface for phase2 in after.phase2.values() if hop.gateway and hop.gateway == phase2.remote), None
-        )
-    )
-    if through is None:
-        return
-    network = ipaddress.ip_network(route.network)
-    if network.prefixlen == 0 and not route.allow_default:
+    if network in connected:
         raise InvalidOption(
-            f"network: static route {name} would make {through} the default route; set allow_default=true "
-            f"if that is meant"
+            f"network: {network} is connected to {connected[network]}; a route elsewhere would cut it off"
         )
-    for phase1 in after.phase1.values():
-        inside = phase1.remote and phase1.enabled and ipaddress.ip_address(phase1.remote) in network
-        if inside and not _pinned(before, str(phase1.remote), network):
+
+
+def _check_capture(before: Host, after: Declared, tunnelled: list[tuple[Network, str]], focus: Focus) -> None:
+    """A peer's outer address must not be routed into a tunnel, unless a more specific route keeps it outside."""
+    peers = [
+        (ipaddress.ip_network(phase1.remote), name)
+        for name, phase1 in after.phase1.items()
+        if phase1.remote and phase1.enabled
+    ]
+    entries = [(network, ("route", name)) for network, name in tunnelled]
+    for outer, inner in nested([*entries, *((network, ("peer", name)) for network, name in peers)]):
+        if (outer[1][0], inner[1][0]) != ("route", "peer"):
+            continue
+        route, phase1, address = outer[1][1], inner[1][1], str(inner[0].network_address)
+        if _in_focus(focus, ("static_routes", route), ("phase1", phase1)) and not _pinned(before, address, outer[0]):
             raise InvalidOption(
-                f"network: {route.network} of static route {name} holds {phase1.remote}, the peer of phase 1 "
-                f"{phase1.name}: its packets would enter their own tunnel; add a more specific route to the peer first"
+                f"network: {outer[0]} of static route {route} holds {address}, the peer of phase 1 {phase1}: its "
+                f"packets would enter their own tunnel; add a more specific route to the peer first"
             )
 
 

@@ -19,7 +19,7 @@ from ..phase2 import state as phase2_state
 from ..static_route import state as route_state
 from . import blueprint
 from .checks import check
-from .state import PARTS, Declared
+from .state import KINDS, PARTS, Declared
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,42 +39,41 @@ def phase1(options: Options, host: Host) -> Host:
 def phase2(options: Options, host: Host) -> Host:
     """ipsec_vti_phase2."""
     name = options["name"]
-    value = _phase2(options, host, host.declared) if _present(options) else None
+    value = None
+    if _present(options):
+        numbers = _numbers(host)
+        for other in host.declared.phase2.values():
+            if other.name != name:
+                numbers.settle(other)
+        known = host.declared.phase2.get(name)
+        value = phase2_state.from_options(options, phase1s=host.declared.phase1, known=known, numbers=numbers)
     return _with_object(host, "phase2", name, value, options.get("establish_timeout"))
 
 
-def _phase2(options: Options, host: Host, declared: Declared) -> phase2_state.Phase2:
-    """``declared`` is what is settled already, ``host`` remembers numbers for life."""
-    ours = {value.interface for value in host.declared.phase2.values()}
-    strangers = {name: value for name, value in host.realized.interfaces.items() if name not in ours}
-    others = [value for value in declared.phase2.values() if value.name != options["name"]]
-    remembered = [value for value in host.declared.phase2.values() if value.name != options["name"]]
-    return phase2_state.from_options(
-        options,
-        phase1s=declared.phase1,
-        others=others,
-        known=host.declared.phase2.get(options["name"]),
-        taken_reqids={*(value.reqid for value in strangers.values()), *(value.reqid for value in remembered)},
-        taken_units={
-            *(int(name[5:]) for name in strangers if name[5:].isdigit()),
-            *(value.unit for value in remembered),
-        },
+def _numbers(host: Host) -> phase2_state.Numbers:
+    """What is taken on the host: by others, and by what it remembers of ours, for numbers are for life."""
+    ours = host.declared.phase2.values()
+    interfaces = {value.interface for value in ours}
+    strangers = {name: value for name, value in host.realized.interfaces.items() if name not in interfaces}
+    return phase2_state.Numbers(
+        [*(value.reqid for value in strangers.values()), *(value.reqid for value in ours)],
+        [*(int(name[5:]) for name in strangers if name[5:].isdigit()), *(value.unit for value in ours)],
     )
 
 
 def assignment(options: Options, host: Host) -> Host:
     """interface_assign."""
-    assignments = host.declared.assignments
+    declared = host.declared
     if _present(options):
-        value = assignment_state.from_options(options, phase2s=host.declared.phase2, others=assignments)
-        # A new name for the same interface: the old one goes.
-        old = next((other.name for other in assignments.values() if other.interface == value.interface), value.name)
-        renamed = host.declared if old == value.name else host.declared.with_object("assignments", old, None)
-        return _settle(
-            host,
-            renamed.with_object("assignments", value.name, value),
-            frozenset({("assignments", old), ("assignments", value.name)}),
-        )
+        ports = {value.interface for value in declared.phase2.values()}
+        interface = assignment_state.resolve(options, declared.phase2, ports)
+        names = assignment_state.Names((), declared.assignments)
+        value = assignment_state.from_options(options, interface=interface, names=names)
+        old = names.settle(value)
+        if old is not None:
+            declared = declared.with_object("assignments", old, None)
+        focus = frozenset({("assignments", old or value.name), ("assignments", value.name)})
+        return _settle(host, declared.with_object("assignments", value.name, value), focus)
     gone = _assigned(options, host)
     return _with_object(host, "assignments", gone, None, None)
 
@@ -126,24 +125,70 @@ def _restored(previous: tuple[str, ...], observed: Kernel) -> Kernel:
 
 def site(options: Options, host: Host) -> Host:
     """vti_site: everything at once. Objects are taken in an order in which each can refer to the one before."""
-    declared = Declared() if options["purge"] else host.declared
+    draft = _Draft(host, purge=options["purge"])
     for item in options["phase1"]:
         with _item("phase1", item["name"]):
-            value: t.Any = phase1_state.from_options(item, host.declared.phase1.get(item["name"]))
-            declared = _once(declared, host, "phase1", value)
+            draft.add("phase1", phase1_state.from_options(item, host.declared.phase1.get(item["name"])))
+    draft.begin_numbering([item["name"] for item in options["phase2"]])
     for item in options["phase2"]:
         with _item("phase2", item["name"]):
-            declared = _once(declared, host, "phase2", _phase2(item, host, declared))
+            draft.add_phase2(item)
+    draft.begin_naming()
     for item in options["assignments"]:
         with _item("assignments", item.get("name") or item.get("interface") or item.get("phase2") or "?"):
-            declared = _once(declared, host, "assignments", _assignment(item, host, declared))
+            draft.add_assignment(item)
     for item in options["static_routes"]:
         with _item("static_routes", item["name"]):
-            declared = _once(declared, host, "static_routes", route_state.from_options(item))
+            draft.add("static_routes", route_state.from_options(item))
+    mode = None if options["purge"] else host.declared.filter_mode
     if options.get("filter_mode"):
-        declared = dataclasses.replace(declared, filter_mode=_filter_mode(options["filter_mode"], host))
-    settled = _settle(host, declared, None, purge=options["purge"])
+        mode = _filter_mode(options["filter_mode"], host)
+    settled = _settle(host, Declared(**draft.objects, filter_mode=mode), None, purge=options["purge"])
     return dataclasses.replace(settled, establish_timeout=options.get("establish_timeout") or 0)
+
+
+class _Draft:
+    """The objects of a gateway while a call of vti_site is read, item by item."""
+
+    def __init__(self, host: Host, *, purge: bool) -> None:
+        self._host = host
+        self._given: set[tuple[str, str]] = set()
+        self.objects: dict[str, dict[str, t.Any]] = {
+            kind: {} if purge else dict(getattr(host.declared, kind)) for kind in KINDS
+        }
+
+    def add(self, kind: str, value: t.Any) -> None:
+        """Add an object; the same name twice in one call is a mistake."""
+        if (kind, value.name) in self._given:
+            raise InvalidOption(f"name: {value.name} is given twice")
+        self._given.add((kind, value.name))
+        self.objects[kind][value.name] = value
+
+    def begin_numbering(self, names: list[str]) -> None:
+        """What stays as it is has its numbers already; what is given is settled in turn."""
+        self._numbers = _numbers(self._host)
+        for value in self.objects["phase2"].values():
+            if value.name not in names:
+                self._numbers.settle(value)
+
+    def add_phase2(self, item: Options) -> None:
+        known = self._host.declared.phase2.get(item["name"])
+        value = phase2_state.from_options(item, phase1s=self.objects["phase1"], known=known, numbers=self._numbers)
+        self.add("phase2", value)
+        self._numbers.settle(value)
+
+    def begin_naming(self) -> None:
+        self._ports = {value.interface for value in self.objects["phase2"].values()}
+        self._names = assignment_state.Names(self._host.declared.assignments.values(), self.objects["assignments"])
+
+    def add_assignment(self, item: Options) -> None:
+        """An assignment without a name keeps the one that its interface has, purging or not."""
+        interface = assignment_state.resolve(item, self.objects["phase2"], self._ports)
+        value = assignment_state.from_options(item, interface=interface, names=self._names)
+        self.add("assignments", value)
+        renamed = self._names.settle(value)
+        if renamed is not None:
+            self.objects["assignments"].pop(renamed, None)
 
 
 @contextlib.contextmanager
@@ -153,25 +198,6 @@ def _item(kind: str, name: str) -> t.Iterator[None]:
         yield
     except InvalidOption as error:
         raise InvalidOption(f"{kind}: {name}: {error}", **error.details) from None
-
-
-def _assignment(item: Options, host: Host, declared: Declared) -> assignment_state.Assignment:
-    """An assignment without a name keeps the one it has, purging or not."""
-    interface = assignment_state.resolve(item, declared.phase2)
-    kept = {name: value for name, value in host.declared.assignments.items() if value.interface == interface}
-    return assignment_state.from_options(item, phase2s=declared.phase2, others={**kept, **declared.assignments})
-
-
-def _once(declared: Declared, host: Host, kind: str, value: t.Any) -> Declared:
-    """Add an object; the same name twice in one call is a mistake."""
-    present = getattr(declared, kind)
-    if value.name in present and present[value.name] is not getattr(host.declared, kind).get(value.name):
-        raise InvalidOption(f"name: {value.name} is given twice")
-    if kind == "assignments":
-        for other in list(present.values()):
-            if other.interface == value.interface and other.name != value.name:
-                declared = declared.with_object(kind, other.name, None)
-    return declared.with_object(kind, value.name, value)
 
 
 def _present(options: Options) -> bool:
@@ -198,7 +224,10 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
         was, wanted, result = getattr(old, part), getattr(new, part), dict(getattr(seen, part))
         # What an interrupted run has left and no object asks for goes, whatever this call is about.
         for name in (name for kind, name in seen.journal if kind == part and name not in was and name not in wanted):
-            result.pop(name, None)
+            if part == "files" and name in host.platform.persons:
+                result.update(blueprint.without_block(host))
+            else:
+                result.pop(name, None)
         for name in [*was, *(name for name in wanted if name not in was)]:
             owners = {*old.owners.get((part, name), ()), *new.owners.get((part, name), ())}
             if focus is not None and not owners & focus and was.get(name) == wanted.get(name):

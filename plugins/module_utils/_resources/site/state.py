@@ -62,10 +62,13 @@ class Declared:
 
     def gateways(self) -> dict[str, tuple[str, str]]:
         """Every automatic gateway: its name, its address, its interface."""
+        members: dict[str, list[Phase2]] = {}
+        for phase2 in self.phase2.values():
+            members.setdefault(phase2.interface, []).append(phase2)
         return {
             name: (address, assignment.interface)
             for assignment in self.assignments.values()
-            for name, address in assignment.gateways(self.phase2.values()).items()
+            for name, address in assignment.gateways(members.get(assignment.interface, ())).items()
         }
 
     def with_object(self, kind: str, name: str, value: t.Any | None) -> Declared:
@@ -115,7 +118,7 @@ class Realized:
 class Facts:
     """What the host is like besides what is ours; read only.
 
-    networks: connected networks by interface. reqids: by interface of others. configured: all of swanctl.conf.
+    networks: connected networks by interface. configured: all of swanctl.conf.
     charon_down: why charon cannot be asked. sas: IKE SAs. foreign: files of a person at paths that are ours.
     modules_loaded: the kernel has ipsec and if_enc (FreeBSD). loaded_tunnels: charon's children in tunnel mode, by
     connection.
