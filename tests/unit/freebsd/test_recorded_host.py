@@ -58,7 +58,9 @@ def test_a_gateway_as_recorded():
     assert host.realized.interfaces == {
         "ipsec0": Interface(100, ("192.0.2.1", "192.0.2.2"), (Address("10.6.106.1", 30, "10.6.106.2"),), 1400, "", True)
     }
-    assert host.realized.routes == {"0.0.0.0/0": (NextHop("10.0.2.2"),)}
+    own = {network: hops for network, hops in host.realized.routes.items() if hops == (NextHop(interface="lo0"),)}
+    assert set(own) == {"10.0.2.15/32", "10.6.106.1/32", "192.0.2.1/32", "2001:db8::1/128", "::1/128"}
+    assert host.realized.routes == {**own, "0.0.0.0/0": (NextHop("10.0.2.2"),)}
     assert set(host.realized.connections) == {"tun0"}
     assert host.realized.connections["tun0"].children == {"tun0": (("0.0.0.0/0",), ("0.0.0.0/0",))}
     (sa,) = host.facts.sas
@@ -81,7 +83,7 @@ def test_routes_as_recorded(table, network, hops):
     """By interface, blackhole, multipath: recorded as text, whose columns are the JSON's keys (net/185, net/189)."""
     rows = [line.split() for line in load(table).stdout.splitlines() if re.match(r"[\d.]+/\d+ ", line)]
     keys = ("destination", "gateway", "flags", "interface-name")
-    entries = [dict(zip(keys, row)) for row in rows]
+    entries = [dict(zip(keys, row, strict=False)) for row in rows]
     families = [{"address-family": "Internet", "rt-entry": entries}]
     text = json.dumps({"statistics": {"route-information": {"route-table": {"rt-family": families}}}})
     system = RecordedSystem(**{"netstat_-rn_--libxo_json": Result(0, text, "")})
