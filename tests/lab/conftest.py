@@ -14,6 +14,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -72,9 +73,11 @@ class Sites:
         self.environment = {**os.environ, "VTI_LAB_STATE": str(self.state)}
         self.directory = directory
         self.collections = directory / "collections"
-        link = self.collections / "ansible_collections/routed_ipsec/vti"
-        link.parent.mkdir(parents=True)
-        link.symlink_to(HERE.parents[1], target_is_directory=True)
+        # A copy: an edit of the checkout meanwhile must not change what is tested.
+        copy, checkout = self.collections / "ansible_collections/routed_ipsec/vti", HERE.parents[1]
+        for part in ("plugins", "meta"):
+            shutil.copytree(checkout / part, copy / part, ignore=shutil.ignore_patterns("__pycache__", ".mypy_cache"))
+        shutil.copy(checkout / "galaxy.yml", copy)
 
     def lab(self, *argv: str) -> str:
         done = subprocess.run(

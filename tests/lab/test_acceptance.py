@@ -276,7 +276,7 @@ REFUSED = {
     "transit overlaps a LAN": (
         second(phase2={"local_address": "10.1.0.101/30", "remote_address": "10.1.0.102"}),
         "local_address: the transit network 10.1.0.100/30 of phase 2 branch2_4",
-        ["overlaps 10.1.0.0/24 on lan0", "choose"],
+        ["overlaps 10.1.0.0/24", "lan0", "choose"],
     ),
     "any peer": (
         second(phase1={"remote_addrs": ["%any"], "remote_id": "branch2"}),

@@ -22,7 +22,10 @@ if t.TYPE_CHECKING:
 
 
 def observe(system: System) -> dict[str, tuple[NextHop, ...]]:
-    """The kernel's static routes; those of routing daemons (flags 1, 2, 3) and of the kernel itself are not here."""
+    """The kernel's static routes without those of routing daemons (flags 1, 2, 3).
+
+    The kernel's own host routes for local addresses (UHS on lo0) look like static ones; nobody declares such a route.
+    """
     table: dict[str, tuple[NextHop, ...]] = {}
     for route in netstat.parse(output(system, "netstat", "-rn", "--libxo", "json")):
         if "S" in route.flags and not set("123R") & set(route.flags) and "%" not in route.destination:

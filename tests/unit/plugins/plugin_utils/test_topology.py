@@ -33,6 +33,9 @@ def site(number: int, **changes: t.Any) -> dict[str, t.Any]:
     }
 
 
+LTE = {"name": "lte", "address": "192.0.2.13"}
+
+
 def fleet(**changes: t.Any) -> Description:
     """Two hubs and three branches, of which the last has two uplinks."""
     return {
@@ -125,7 +128,7 @@ def described(draw: st.DrawFn) -> Description:
     }
     for index in range(hub_count):
         sites[names[index]].update(
-            slot=1 + index, transit_pool=f"10.6.{8 * index}.0/21", transit_pool_v6=f"2001:db8:{6 + index}::/48"
+            slot=1 + 2 * index, transit_pool=f"10.{4 + index}.0.0/16", transit_pool_v6=f"2001:db8:{6 + index}::/48"
         )
     spokes = names[hub_count : hub_count + draw(st.integers(1, 3))]
     return {
@@ -312,10 +315,11 @@ def test_a_mesh() -> None:
 
 
 def test_a_second_tunnel_over_the_second_uplink() -> None:
-    pools = {"transit": "10.4.0.0/16"}
-    built = topology.build(
-        fleet(links=[{"sites": ["b13", "hq"], "tunnel": 2, "wan": {"b13": "lte"}, "starts": "hq"}], pools=pools)
-    )
+    description = with_site("dc", slot=3)
+    description["pools"] = {"transit": "10.4.0.0/16"}
+    description["links"] = [{"sites": ["b13", "hq"], "tunnel": 2, "wan": {"b13": "lte"}, "starts": "hq"}]
+    built = topology.build(description)
+    assert [one["unit"] for one in built.tunnels["b13"]["phase2"]] == [13, 13 + 2 * 2845, 13 + 2845]
     first, second = (item(built.tunnels["b13"]["phase1"], name) for name in ("hq", "hq-2"))
     assert (first["local_addrs"], second["local_addrs"]) == (["100.64.0.13"], ["192.0.2.13"])
     assert second["psk"] == '{{ vti_psks["hq--b13--2"] }}'
