@@ -318,7 +318,8 @@ def branch_end(tunnel: Link, others: Iterable[Site] = ()) -> Tunnels:
     """The branch starts the tunnel, and again when it ends. ``others``: branches reached through the hub."""
     hub, branch = tunnel.hub, tunnel.branch
     inner = [(transit.network, transit.branch, transit.hub) for transit in tunnel.transits]
-    actions = {"start_action": "start", "close_action": "start", "dpd_action": "restart"}
+    # Starting alone gives up for good when the hub refuses (its configuration may come later): traffic tries again.
+    actions = {"start_action": "trap|start", "close_action": "start", "dpd_action": "restart"}
     beyond = list(others) if hub.branch_to_branch else []
     return {
         "phase1": [_phase1(tunnel, hub, tunnel.outer[1], tunnel.outer[0], branch.ike_id, hub.ike_id)],

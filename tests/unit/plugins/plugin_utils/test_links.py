@@ -104,7 +104,7 @@ def test_both_ends_of_a_tunnel() -> None:
                 "remote_address": "10.6.104.45",
                 "reqid": 5011,
                 "unit": 11,
-                "start_action": "start",
+                "start_action": "trap|start",
                 "close_action": "start",
                 "dpd_action": "restart",
             }
