@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup packages venv unit lint lint-style lint-format lint-types lint-shell lint-yaml lint-ansible sanity docs changelog lab scenario molecule demo test clean
+.PHONY: help setup packages venv unit coverage lint lint-style lint-format lint-types lint-shell lint-yaml lint-ansible sanity docs changelog lab scenario molecule demo test clean
 
 # The environment the tools live in. Another one that holds them is used as it is: make VENV=/opt/venv lint
 VENV ?= .venv
@@ -41,6 +41,9 @@ venv:
 unit: venv ## Run the unit tests (PYTEST_ARGS=... are passed on)
 	pytest tests/unit $(PYTEST_ARGS)
 
+coverage: venv ## Run the unit tests, and insist on their coverage of what is FreeBSD's
+	$(TOOLS)/coverage-freebsd $(VENV)
+
 lint: lint-style lint-format lint-types lint-shell lint-yaml lint-ansible ## Check style, types, YAML and Ansible content (make -k lint: all of them)
 
 lint-style: venv
@@ -75,6 +78,7 @@ lab: venv ## Run the tests of the lab itself
 
 scenario: venv ## Run one molecule scenario: make scenario NAME=lab
 	@test -n "$(NAME)" || { echo "which scenario? make scenario NAME=... ; there are:" $$(cd extensions/molecule && ls -d */ | tr -d /); exit 2; }
+	@test "$(NAME)" != freebsd || test -n "$${VTI_FREEBSD_INVENTORY:-}" || { echo "scenario freebsd: not run, for VTI_FREEBSD_INVENTORY names no inventory with FreeBSD hosts (guide_freebsd)"; exit 2; }
 	$(ANSIBLE_ENV) MOLECULE_COMMAND_BORDERS=0 VTI_LAB_STATE=$(LAB_STATE_ROOT)/scenario-$(NAME) molecule test -s $(NAME)
 
 molecule: ## Run all molecule scenarios that need nothing but this machine
@@ -84,7 +88,7 @@ demo: setup ## Deploy an HQ and two branches in the lab, verify them with real p
 	$(ANSIBLE_ENV) tests/lab/demo
 
 test: ## Set up, then run everything that CI runs; stops at the first failure
-	@for step in setup lint sanity unit docs changelog lab $(SCENARIOS:%=scenario:%); do \
+	@for step in setup lint sanity coverage docs changelog lab $(SCENARIOS:%=scenario:%); do \
 	  printf '\n======== %s\n' "$${step/:/ }"; \
 	  began=$$SECONDS; \
 	  case $$step in \

@@ -82,6 +82,7 @@ class Sites:
     def lab(self, *argv: str) -> str:
         done = subprocess.run(
             [HERE / "lab", *argv],
+            check=False,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -115,6 +116,7 @@ class Sites:
         """Run tasks, each a module's name and its arguments by host; after a failed task the next one still runs."""
         done = subprocess.run(
             self._command(tasks, *arguments, *(("--check",) if check else ())),
+            check=False,
             cwd=self.directory,
             env=self._ansible(),
             stdin=subprocess.DEVNULL,
@@ -232,7 +234,7 @@ class Sites:
 def _results(stdout: str, count: int) -> list[dict[str, dict[str, t.Any]]]:
     """What the last task of play() prints: each host's list of results."""
     tail = stdout.partition("TASK [results]")[2]
-    found: list[dict[str, dict[str, t.Any]]] = [{} for _ in range(count)]
+    found: list[dict[str, dict[str, t.Any]]] = [{} for _host in range(count)]
     for start in re.finditer(r"^ok: \[([\w-]+)\] => ", tail, re.MULTILINE):
         results = json.JSONDecoder().raw_decode(tail, start.end())[0]["msg"]
         for by_host, result in zip(found, results, strict=True):

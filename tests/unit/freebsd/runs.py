@@ -45,11 +45,11 @@ GATEWAY6 = "VTI_HQ_VTIV6"
 
 
 def site(
-    phase2: list[dict], routes: t.Sequence[dict] = (), *, phase1: dict = PHASE1, **more: t.Any
+    phase2: list[dict], routes: t.Sequence[dict] = (), *, phase1: dict | None = None, **more: t.Any
 ) -> dict[str, t.Any]:
     """Options of vti_site for one tunnel with an assignment."""
     return {
-        "phase1": [phase1],
+        "phase1": [phase1 or PHASE1],
         "phase2": phase2,
         "assignments": [VTI_HQ],
         "static_routes": list(routes),

@@ -101,11 +101,14 @@ def test_a_secret_left_out_stays(run):
     assert run(name, **kept)["changed"] is False
 
 
-def test_check_mode_on_a_host_without_daemon_predicts_and_warns(run, host):
+def test_check_mode_on_a_host_without_daemon_predicts_and_warns(run, host, monkeypatch):
+    warned: list[str] = []
+    monkeypatch.setattr("ansible.module_utils.basic.AnsibleModule.warn", lambda _module, text: warned.append(text))
     host.run(["service", "strongswan", "stop"])
     result = run(*LIFE[0][:1], **LIFE[0][1], _ansible_check_mode=True)
     assert result["changed"]
-    assert any("start strongSwan first" in str(warning) for warning in result["warnings"])
+    assert len(warned) == 1
+    assert "start strongSwan first" in warned[0]
     failed = run(*LIFE[0][:1], **LIFE[0][1])
     assert failed["failed"]
     assert failed["msg"].startswith("charon: ")
