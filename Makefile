@@ -77,7 +77,7 @@ lab: venv ## Run the tests of the lab itself
 	pytest tests/lab $(PYTEST_ARGS)
 
 scenario: venv ## Run one molecule scenario: make scenario NAME=lab
-	@test -n "$(NAME)" || { echo "which scenario? make scenario NAME=... ; there are:" $$(cd extensions/molecule && ls -d */ | tr -d /); exit 2; }
+	@test -n "$(NAME)" || { echo "which scenario? make scenario NAME=... ; there are:" $$(cd extensions/molecule && dirname */molecule.yml); exit 2; }
 	@test "$(NAME)" != freebsd || test -n "$${VTI_FREEBSD_INVENTORY:-}" || { echo "scenario freebsd: not run, for VTI_FREEBSD_INVENTORY names no inventory with FreeBSD hosts (guide_freebsd)"; exit 2; }
 	$(ANSIBLE_ENV) MOLECULE_COMMAND_BORDERS=0 VTI_LAB_STATE=$(LAB_STATE_ROOT)/scenario-$(NAME) molecule test -s $(NAME)
 

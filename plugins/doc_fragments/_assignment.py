@@ -9,37 +9,36 @@ from __future__ import annotations
 import re
 import textwrap
 
-_OPTIONS = """
-interface:
-  description:
-    - The C(ipsecX) interface. Exclusive with O(phase2).
-  type: str
-phase2:
-  description:
-    - A phase 2 on the interface, where its number is not known beforehand. Exclusive with O(interface).
-  type: str
-name:
-  description:
-    - Logical name, such as V(VTI_HQ); at most 25 letters, digits and C(_), not digits alone.
-    - Left out, the name the interface has, else C(OPT1), C(OPT2) and so on, the first that is free.
-  type: str
-enabled:
-  description:
-    - Whether the interface is up and gives its automatic gateways.
-  type: bool
-  default: true
-mtu:
-  description:
-    - MTU of the interface in bytes, from 1280 to 8192; the phase 2's when left out.
-  type: int
-"""
-
 
 class ModuleDocFragment:
-    DOCUMENTATION = "options:\n" + textwrap.indent(_OPTIONS, "  ")
+    DOCUMENTATION = """
+options:
+  interface:
+    description:
+      - The C(ipsecX) interface. Exclusive with O(phase2).
+    type: str
+  phase2:
+    description:
+      - A phase 2 on the interface, where its number is not known beforehand. Exclusive with O(interface).
+    type: str
+  name:
+    description:
+      - Logical name, such as V(VTI_HQ); at most 25 letters, digits and C(_), not digits alone.
+      - Left out, the name the interface has, else C(OPT1), C(OPT2) and so on, the first that is free.
+    type: str
+  enabled:
+    description:
+      - Whether the interface is up and gives its automatic gateways.
+    type: bool
+    default: true
+  mtu:
+    description:
+      - MTU of the interface in bytes, from 1280 to 8192; the phase 2's when left out.
+    type: int
+"""
 
     # The same as suboptions, where an option of the same item is named by its path.
-    SITE = """
+    SITE: str = """
 options:
   assignments:
     description:
@@ -48,4 +47,6 @@ options:
     elements: dict
     default: []
     suboptions:
-""" + textwrap.indent(re.sub(r"O\((?=[a-z0-9_]+[=)])", "O(assignments[].", _OPTIONS), "      ")
+""" + textwrap.indent(
+        re.sub(r"O\((?=[a-z0-9_]+[=)])", "O(assignments[].", DOCUMENTATION.partition("options:\n")[2]), "    "
+    )

@@ -9,52 +9,51 @@ from __future__ import annotations
 import re
 import textwrap
 
-_OPTIONS = """
-name:
-  description:
-    - Name of the route; letters, digits and C(_), since it becomes part of a variable's name in C(rc.conf).
-  type: str
-  required: true
-network:
-  description:
-    - Destination in CIDR notation. Required of a route that should be present.
-  type: str
-gateway:
-  description:
-    - Next hop, as the name of an automatic gateway such as V(VTI_HQ_VTIV4), or as an address.
-    - Exactly one of O(gateway), O(interface) and O(blackhole) must be given.
-  type: str
-interface:
-  description:
-    - Point-to-point interface to route through.
-  type: str
-blackhole:
-  description:
-    - Drop packets to the network.
-  type: bool
-  default: false
-enabled:
-  description:
-    - Whether the route is in the routing table and comes back at boot.
-  type: bool
-  default: true
-description:
-  description:
-    - Free text, one line.
-  type: str
-allow_default:
-  description:
-    - Allow a default route through a VTI.
-  type: bool
-  default: false
-"""
-
 
 class ModuleDocFragment:
-    DOCUMENTATION = "options:\n" + textwrap.indent(_OPTIONS, "  ")
+    DOCUMENTATION = """
+options:
+  name:
+    description:
+      - Name of the route; letters, digits and C(_), since it becomes part of a variable's name in C(rc.conf).
+    type: str
+    required: true
+  network:
+    description:
+      - Destination in CIDR notation. Required of a route that should be present.
+    type: str
+  gateway:
+    description:
+      - Next hop, as the name of an automatic gateway such as V(VTI_HQ_VTIV4), or as an address.
+      - Exactly one of O(gateway), O(interface) and O(blackhole) must be given.
+    type: str
+  interface:
+    description:
+      - Point-to-point interface to route through.
+    type: str
+  blackhole:
+    description:
+      - Drop packets to the network.
+    type: bool
+    default: false
+  enabled:
+    description:
+      - Whether the route is in the routing table and comes back at boot.
+    type: bool
+    default: true
+  description:
+    description:
+      - Free text, one line.
+    type: str
+  allow_default:
+    description:
+      - Allow a default route through a VTI.
+    type: bool
+    default: false
+"""
 
     # The same as suboptions, where an option of the same item is named by its path.
-    SITE = """
+    SITE: str = """
 options:
   static_routes:
     description:
@@ -63,4 +62,6 @@ options:
     elements: dict
     default: []
     suboptions:
-""" + textwrap.indent(re.sub(r"O\((?=[a-z0-9_]+[=)])", "O(static_routes[].", _OPTIONS), "      ")
+""" + textwrap.indent(
+        re.sub(r"O\((?=[a-z0-9_]+[=)])", "O(static_routes[].", DOCUMENTATION.partition("options:\n")[2]), "    "
+    )

@@ -33,7 +33,7 @@ PINGS = ("-c", "20", "-i", "0.1", "-W", "2")
 CAPTURE = "/tmp/demo.pcap"
 # -Q in: a packet that is forwarded counts once.
 START = f"""
-tcpdump -i any -Q in -n -U --immediate-mode -w {CAPTURE} 'ip or ip6' >/dev/null 2>{CAPTURE}.log &
+tcpdump -i any -Q in -n -U --immediate-mode -s 128 -B 8192 -w {CAPTURE} 'ip or ip6' >/dev/null 2>{CAPTURE}.log &
 pid=$!
 until grep -q listening {CAPTURE}.log; do kill -0 $pid || {{ cat {CAPTURE}.log >&2; exit 1; }}; sleep 0.1; done
 echo $pid

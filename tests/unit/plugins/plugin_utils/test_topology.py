@@ -14,9 +14,19 @@ import typing as t
 
 import pytest
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment import state as assignment_state
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1 import state as phase1_state
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2 import state as phase2_state
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.platform import FreeBSD, Linux
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.state import (
+    Declared,
+    Facts,
+    Host,
+    Realized,
+)
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.static_route import state as route_state
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.swanctl.state import Configured
 from ansible_collections.routed_ipsec.vti.plugins.plugin_utils import links, numbers, topology
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -166,7 +176,7 @@ def test_the_ends_of_every_link_mirror_each_other(description: Description) -> N
             near, far = (ipaddress.ip_interface(phase2["local_address"]) for phase2 in (mine, theirs))
             assert (str(near.ip), str(far.ip)) == (theirs["remote_address"], mine["remote_address"])
             assert near.network == far.network
-            assert {mine["start_action"], theirs["start_action"]} == {"start", "none"}
+            assert {mine["start_action"], theirs["start_action"]} == {"trap|start", "none"}
 
 
 def _end(built: topology.Fleet, link: topology.Link, index: int) -> tuple[dict[str, t.Any], list[dict[str, t.Any]]]:
@@ -177,22 +187,35 @@ def _end(built: topology.Fleet, link: topology.Link, index: int) -> tuple[dict[s
     return phase1, [one for one in options["phase2"] if one["phase1"] == phase1["name"]]
 
 
-@given(described())
+@given(described(), st.sampled_from([Linux(), FreeBSD()]))
 @settings(max_examples=25)
-def test_modules_take_what_every_site_gets(description: Description) -> None:
+def test_vti_site_takes_what_every_site_gets(description: Description, platform: Linux | FreeBSD) -> None:
     for options in topology.build(description).tunnels.values():
-        known = {one["name"]: phase1_state.from_options(one, None) for one in options["phase1"]}
-        taken: list[phase2_state.Phase2] = []
-        for one in options["phase2"]:
-            taken.append(
-                phase2_state.from_options(
-                    one, phase1s=known, others=taken, known=None, taken_reqids=set(), taken_units=set()
-                )
-            )
-        for key in ("reqid", "unit"):
-            assert len({getattr(phase2, key) for phase2 in taken}) == len(known)
-        for route in options["static_routes"]:
-            assert route_state.from_options(route).gateway
+        declared = taken(options, platform)
+        assert len({phase2.unit for phase2 in declared.phase2.values()}) == len(declared.phase1)
+        assert len(declared.gateways()) == len(declared.phase2)
+        assert {route.gateway for route in declared.static_routes.values()} <= set(declared.gateways())
+
+
+ARGUMENTS = {
+    "phase1": phase1_state.ARGUMENTS,
+    "phase2": phase2_state.ARGUMENTS,
+    "assignments": assignment_state.ARGUMENTS,
+    "static_routes": route_state.ARGUMENTS,
+}
+
+
+def taken(tunnels: links.Tunnels, platform: Linux | FreeBSD) -> Declared:
+    """What vti_site makes of the lists on an empty host; what AnsibleModule does to options is done first."""
+    options = {
+        kind: [
+            {**{name: argument.get("default") for name, argument in ARGUMENTS[kind].items()}, **one} for one in items
+        ]
+        for kind, items in tunnels.items()
+    }
+    facts = Facts({}, Configured({}, ()), None, (), frozenset())
+    host = Host(platform=platform, declared=Declared(), realized=Realized({}, {}, {}, {}), facts=facts)
+    return desire.site({**options, "purge": True}, host).declared
 
 
 # --- numbers that never move ------------------------------------------------------------------------------------------
@@ -299,7 +322,7 @@ def test_a_link_of_two_spokes_is_the_way_between_them() -> None:
     assert routes(built, "b11")["10.128.12.0/24"] == "VTI_B12_VTIV4"
     assert routes(built, "b12")["10.128.11.0/24"] == "VTI_B11_VTIV4"
     assert item(built.tunnels["b11"]["phase2"], "b12")["local_address"] == "10.6.200.0/31"
-    assert item(built.tunnels["b12"]["phase2"], "b11")["start_action"] == "start"
+    assert item(built.tunnels["b12"]["phase2"], "b11")["start_action"] == "trap|start"
 
 
 def test_a_mesh() -> None:
@@ -324,7 +347,7 @@ def test_a_second_tunnel_over_the_second_uplink() -> None:
     assert (first["local_addrs"], second["local_addrs"]) == (["100.64.0.13"], ["192.0.2.13"])
     assert second["psk"] == '{{ vti_psks["hq--b13--2"] }}'
     assert item(built.tunnels["b13"]["phase2"], "hq-2")["start_action"] == "none"
-    assert item(built.tunnels["hq"]["phase2"], "b13-2")["start_action"] == "start"
+    assert item(built.tunnels["hq"]["phase2"], "b13-2")["start_action"] == "trap|start"
     assert {"phase2": "b13-2", "name": "VTI_B13_2"} in built.tunnels["hq"]["assignments"]
     assert routes(built, "hq")["10.128.13.0/24"] == "VTI_B13_VTIV4"
 
@@ -348,7 +371,7 @@ def test_options_of_all_links_and_of_one() -> None:
     for here, far in (("hq", "b11"), ("b11", "hq")):
         phase1, phase2 = (item(built.tunnels[here][option], far) for option in ("phase1", "phase2"))
         assert (phase1["proposals"], phase1["lifetime"]) == (["aes256-sha384-ecp384"], 3600)
-        assert (phase2["mtu"], phase2["unit"], phase2["reqid"], phase2["start_action"]) == (1380, 77, 78, "start")
+        assert (phase2["mtu"], phase2["unit"], phase2["reqid"], phase2["start_action"]) == (1380, 77, 78, "trap|start")
     assert item(built.tunnels["b12"]["phase1"], "hq")["lifetime"] == 7200
 
 
@@ -403,6 +426,9 @@ def test_ipv6_outside_where_one_end_has_nothing_else() -> None:
         (with_site("b12", wan={"adress": "192.0.2.1"}), "site b12: wan: adress is no option here"),
         (with_site("b12", lans=["2001:db8:1::/64"]), "site b12: lans: .* cannot be reached, link hq--b12 has no IPv6"),
         (with_site("b12", lans="10.9.0.0/24"), "site b12: lans: must be a list"),
+        (with_site("b12", ike_id="{{ x }}"), "site b12: ike_id: .*: use no braces"),
+        (with_site("{{ x }}", **site(21)), "cannot name a site"),
+        (with_site("b{{ x }}", **site(21)), "cannot name a site"),
         (with_site("b12", hubs=["b11"]), "site b12: hubs: b11 is no hub"),
         (with_site("b12", region="north-east"), "site b12: region: 'north-east' becomes part of a group's name"),
         (with_site("b.11", **site(21)) | {"spokes": ["b.11", "b_11"]}, "there is no site b_11"),

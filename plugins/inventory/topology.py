@@ -1,0 +1,307 @@
+# Copyright: Contributors to the routed_ipsec.vti project
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The inventory plugin topology."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: topology
+short_description: Tunnels of a whole fleet from one description
+version_added: 0.1.0
+author:
+  - routed_ipsec.vti contributors (@routed-ipsec)
+description:
+  - Gives every gateway the variables C(gateway_phase1), C(gateway_phase2), C(gateway_assignments) and
+    C(gateway_static_routes), which the role P(routed_ipsec.vti.gateway#role) takes. Both ends of a tunnel come from one
+    record.
+  - Hub-and-spoke with one or more hubs, a mesh, and single links can be mixed. Routing is static.
+  - Reads files whose name ends with C(.vti.yml) or C(.vti.yaml). Hosts and their variables come from the inventory
+    sources before it, from O(sites), or from both. A site has the name of its host; a site without a host becomes one.
+  - What O(sites) does not say of a site is read from its host's variables C(vti_site_id), C(vti_wan_address),
+    C(vti_wan_address6), C(vti_lan_networks), C(vti_ike_id), C(vti_region), C(vti_platform), C(vti_transit_pool) and
+    C(vti_transit_pool_v6).
+  - Makes the groups C(vti_hubs), C(vti_branches) (the spokes), C(vti_region_NAME), C(vti_platform_NAME), and
+    C(vti_sites) with all of them. External sites become no hosts.
+  - Numbers follow from the ids of both sites and nothing else, so that a site that comes, goes or gets another name
+    renumbers nobody.
+  - What cannot work is refused, with the names of both sites or links that are in each other's way. Ansible goes on
+    after an inventory source has failed unless C(any_unparsed_is_failed) is set; therefore the variables are left
+    undefined in the group C(all) then, and the role stops before it touches a host.
+options:
+  plugin:
+    description: The name of this plugin.
+    type: str
+    required: true
+    choices: [routed_ipsec.vti.topology]
+  sites:
+    description:
+      - Sites by name. The keys of a site are the following.
+      - C(id), from 1 to 11383, which it keeps for life. Ids up to 2845 leave room for four tunnels.
+      - C(wan), its uplinks, a dictionary or a list of them, with C(name) (by default C(wan1), C(wan2)), C(address) and
+        C(address6). C(wan_address) and C(wan_address6) are short for a single one.
+      - C(lans), the networks behind it.
+      - C(ike_id), its identity instead of the outer address.
+      - C(region) and C(platform), for groups.
+      - C(external), whether somebody else configures it.
+      - C(hubs), of a spoke, the hubs that it has tunnels to, the first of which leads to other spokes. By default all.
+      - C(slot), of a hub, from 1 to 4 and 1 by default. Hubs with a spoke in common need different ones. At both ends
+        the unit of a spoke's tunnel is the spoke's id plus 2845 times the slot less one. A hub's second tunnel to a
+        spoke takes the next slot, too.
+      - C(transit_pool) and C(transit_pool_v6), of a hub, instead of those in O(pools). Each hub needs its own.
+    type: dict
+    default: {}
+  hubs:
+    description:
+      - Names of the hubs, sites or groups of the inventory. The first one leads from spoke to spoke.
+      - By default the hosts of the group C(vti_hubs).
+    type: list
+    elements: str
+  spokes:
+    description:
+      - Names of the spokes, sites or groups of the inventory.
+      - By default the hosts of the group C(vti_branches).
+    type: list
+    elements: str
+  mesh:
+    description: Names of sites, or groups of the inventory, that have a tunnel each to each.
+    type: list
+    elements: str
+    default: []
+  links:
+    description:
+      - More tunnels, and changes to those of the options above.
+      - C(sites), the names of the two sites. Required.
+      - C(tunnel), from 1 to 4 and 1 by default, which of the tunnels of these two it is. Routes use the first one.
+      - C(wan), the name of the uplink by site. By default the first one.
+      - C(starts), the name of the site that starts the tunnel, or V(both). By default the spoke, or the site with the
+        higher id.
+      - C(transit), C(transit_v6), C(unit) and C(reqid), instead of what follows from the ids.
+      - C(phase1) and C(phase2), options as in O(defaults), and C(psk) as O(psk).
+    type: list
+    elements: dict
+    default: []
+  pools:
+    description:
+      - Where the networks on the tunnels come from.
+      - C(transit) and C(transit_v6), for a hub without its own. C(transit) is V(10.6.104.0/21) by default, and without
+        the other one tunnels have no IPv6.
+      - C(links) and C(links_v6), for tunnels that are not between a hub and its spoke.
+      - C(prefix), V(30) or V(31), and C(prefix_v6), V(64) or V(127). The first ones are the defaults.
+    type: dict
+    default: {}
+  defaults:
+    description:
+      - C(phase1) and C(phase2), options of P(routed_ipsec.vti.ipsec_phase1#module) and
+        P(routed_ipsec.vti.ipsec_vti_phase2#module) that both ends of every tunnel get.
+    type: dict
+    default: {}
+  branch_to_branch:
+    description: Whether spokes reach each other through their first hub.
+    type: bool
+    default: true
+  summaries:
+    description:
+      - Networks that a spoke routes to its first hub in place of the networks of every other spoke.
+      - A fleet of more than some hundred spokes needs them, as the number of routes grows with the square otherwise.
+    type: list
+    elements: str
+    default: []
+  psk:
+    description:
+      - A template that gives a tunnel's pre-shared key; the name of the link is in the variable C(link). It is
+        evaluated when the key is used.
+      - By default the item of O(psk_variable) with the link's name.
+      - A link is named by its sites, the hub or the lower id first, as in C(hq--branch1); further tunnels of the same
+        sites end with their number, as in C(hq--branch1--2).
+    type: str
+  psk_variable:
+    description: The variable with the keys by link name, which belongs into a vault.
+    type: str
+    default: vti_psks
+  use_vars_plugins:
+    description: Whether to read C(host_vars) and C(group_vars) next to the inventory, too.
+    type: bool
+    default: true
+seealso:
+  - module: routed_ipsec.vti.vti_site
+  - plugin_type: filter
+    plugin: routed_ipsec.vti.hub_tunnels
+"""
+
+EXAMPLES = r"""
+# fleet.vti.yml: two hubs, two branches, and a partner whose gateway is not ours.
+plugin: routed_ipsec.vti.topology
+sites:
+  hq:
+    id: 1
+    wan: {address: 198.51.100.1}
+    lans: [10.1.0.0/24]
+  dc:
+    id: 2
+    slot: 2
+    transit_pool: 10.6.112.0/21
+    wan: {address: 198.51.100.2}
+    lans: [10.2.0.0/24]
+  branch1:
+    id: 11
+    region: north
+    wan:
+      - {name: fibre, address: 203.0.113.11}
+      - {name: lte, address: 192.0.2.11}
+    lans: [10.11.0.0/24]
+  branch2:
+    id: 12
+    wan: {address: 203.0.113.12}
+    lans: [10.12.0.0/24]
+  partner:
+    id: 900
+    external: true
+    wan: {address: 192.0.2.90}
+    lans: [172.20.0.0/24]
+hubs: [hq, dc]
+spokes: [branch1, branch2]
+links:
+  - sites: [hq, partner]
+    transit: 10.6.120.0/30
+    phase1: {proposals: [aes256-sha256-modp2048]}
+psk_variable: vault_vti_psks
+
+# The hosts of the groups vti_hubs and vti_branches, as their variables describe them:
+# plugin: routed_ipsec.vti.topology
+"""
+
+import typing as t
+
+import ansible.template
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.inventory.helpers import get_group_vars
+from ansible.plugins.inventory import BaseInventoryPlugin
+from ansible.utils.vars import combine_vars
+from ansible.vars.plugins import get_vars_from_inventory_sources
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import VtiError
+from ansible_collections.routed_ipsec.vti.plugins.plugin_utils import topology
+
+# Said of each template, too: ansible-core 2.19 asks only the first plugin of a run for trusted_by_default.
+# Before 2.19 strings need no trust.
+trusted: t.Callable[[str], str] = getattr(ansible.template, "trust_as_template", str)
+SUFFIXES = (".vti.yml", ".vti.yaml")
+VARIABLES = {
+    "id": "vti_site_id",
+    "wan_address": "vti_wan_address",
+    "wan_address6": "vti_wan_address6",
+    "lans": "vti_lan_networks",
+    "ike_id": "vti_ike_id",
+    "region": "vti_region",
+    "platform": "vti_platform",
+    "transit_pool": "vti_transit_pool",
+    "transit_pool_v6": "vti_transit_pool_v6",
+}
+"""Variables of a host that say what the description does not, by the key of a site."""
+DESCRIPTION = ("pools", "defaults", "branch_to_branch", "summaries", "links", "psk", "psk_variable")
+
+
+class InventoryModule(BaseInventoryPlugin):
+    """Ansible looks for this class."""
+
+    NAME = "routed_ipsec.vti.topology"
+    inventory: t.Any
+    # The keys are templates. What other inventories say of a site cannot be one: topology.build refuses that.
+    trusted_by_default = True
+
+    def verify_file(self, path: str) -> bool:
+        return bool(super().verify_file(path)) and path.endswith(SUFFIXES)
+
+    def parse(self, inventory: t.Any, loader: t.Any, path: str, cache: bool = True) -> None:
+        super().parse(inventory, loader, path, cache)
+        try:
+            self._read_config_data(path)
+            fleet = topology.build(self._description())
+        except (VtiError, AnsibleError) as error:
+            self._refuse(f"{path}: {error}")
+            raise AnsibleParserError(f"{path}: {error}") from error
+        self._add(fleet)
+
+    def _refuse(self, why: str) -> None:
+        # Without this, empty lists would be a gateway's configuration, and purging would remove its tunnels.
+        hint = why.replace("\\", "/").replace('"', "'").replace("\n", " ")
+        for option in ("phase1", "phase2", "assignments", "static_routes"):
+            self.inventory.set_variable("all", f"gateway_{option}", trusted('{{ undef(hint="' + hint + '") }}'))
+
+    def _description(self) -> dict[str, t.Any]:
+        description = {option: self.get_option(option) for option in DESCRIPTION}
+        sites = {str(name): record for name, record in self.get_option("sites").items()}
+        members = {
+            "hubs": self._members(self.get_option("hubs"), sites, "vti_hubs"),
+            "spokes": self._members(self.get_option("spokes"), sites, "vti_branches"),
+            "mesh": self._members(self.get_option("mesh"), sites),
+        }
+        linked = (str(name) for link in description["links"] for name in _names(link))
+        names = dict.fromkeys([*sites, *(name for group in members.values() for name in group), *linked])
+        found = {name: self._record(name, sites.get(name)) for name in names if self._is_known(name, sites)}
+        return {**description, **members, "sites": found}
+
+    def _is_known(self, name: str, sites: dict[str, t.Any]) -> bool:
+        return name in sites or name in self.inventory.hosts
+
+    def _members(self, names: list[str] | None, sites: dict[str, t.Any], default: str = "") -> list[str]:
+        """Sites by name, or by the name of a group of theirs."""
+        if names is None:
+            names = [default] if default in self.inventory.groups else []
+        found: list[str] = []
+        for name in names:
+            is_group = not self._is_known(name, sites) and name in self.inventory.groups
+            found += [host.name for host in self.inventory.groups[name].get_hosts()] if is_group else [name]
+        return found
+
+    def _record(self, name: str, given: t.Any) -> t.Any:
+        """What the description says of a site, and what its host's variables say besides."""
+        if name not in self.inventory.hosts or not (given is None or isinstance(given, dict)):
+            return given
+        variables = self._variables(self.inventory.hosts[name])
+        record = dict(given or {})
+        self.templar.available_variables = variables
+        for key, variable in VARIABLES.items():
+            is_given = key in record or (key.startswith("wan") and any(one.startswith("wan") for one in given or ()))
+            if not is_given and variable in variables:
+                record[key] = self.templar.template(variables[variable])
+        return record
+
+    def _variables(self, host: t.Any) -> dict[str, t.Any]:
+        """As constructed reads them."""
+        groups = host.get_groups()
+        variables = get_group_vars(groups)
+        sources = getattr(self.inventory, "processed_sources", [])
+        if self.get_option("use_vars_plugins"):
+            found = get_vars_from_inventory_sources(self.loader, sources, groups, "all")
+            variables = combine_vars(variables, found)
+        variables = combine_vars(variables, host.get_vars())
+        if self.get_option("use_vars_plugins"):
+            found = get_vars_from_inventory_sources(self.loader, sources, [host], "all")
+            variables = combine_vars(variables, found)
+        return dict(variables)
+
+    def _add(self, fleet: topology.Fleet) -> None:
+        """Nothing here can be refused any more."""
+        groups = {"vti_hubs": fleet.hubs, "vti_branches": fleet.spokes}
+        roles = {name: group for group, names in groups.items() for name in names}
+        for group in (*groups, "vti_sites"):
+            self.inventory.add_group(group)
+        for name, tunnels in fleet.tunnels.items():
+            site = fleet.sites[name]
+            self.inventory.add_host(name)
+            wanted = ["vti_sites", roles.get(name)]
+            wanted += [f"vti_{key}_{getattr(site, key)}" for key in ("region", "platform") if getattr(site, key)]
+            for group in filter(None, wanted):
+                self.inventory.add_host(name, group=self.inventory.add_group(group))
+            for phase1 in tunnels["phase1"]:
+                if "psk" in phase1:
+                    phase1["psk"] = trusted(phase1["psk"])
+            for option, items in tunnels.items():
+                self.inventory.set_variable(name, f"gateway_{option}", items)
+
+
+def _names(link: t.Any) -> t.Iterable[t.Any]:
+    names = link.get("sites") if isinstance(link, dict) else None
+    return names if isinstance(names, (list, tuple)) else ()
