@@ -322,8 +322,10 @@ class Linux:
 
     def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
         if before != after:
-            # Only the next boot needs it: systemd need not read all its units again now.
-            yield command("systemctl", "--no-reload", "enable" if after else "disable", "routed_ipsec.service")
+            # Enabled for the next boot only, so systemd need not read all its units again now; disabled together with
+            # what a boot has started, or the unit would stay active without a file.
+            words = ("enable",) if after else ("disable", "--now")
+            yield command("systemctl", "--no-reload", *words, "routed_ipsec.service")
 
     def kernel_modules(self, *, filter_mode: bool) -> Iterator[Step]:
         return iter(())
