@@ -215,6 +215,8 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
     ``focus`` None takes all objects; ``purge`` also takes away files of ours that belong to no object.
     """
     check(host, declared, focus)
+    if host.platform.name != "FreeBSD":
+        declared = dataclasses.replace(declared, filter_mode=None)  # always if_ipsec: there is nothing to keep of it
     seen = host.realized
     old = blueprint.draw(host.declared, host.platform, seen)
     new = blueprint.draw(declared, host.platform, seen)

@@ -187,7 +187,7 @@ class FreeBSD:
         return _read(system, paths)
 
     def made_directories(self) -> tuple[str, ...]:
-        return (f"{self.rc_conf_d}/netif", f"{self.rc_conf_d}/routing", self.rc_conf_d)
+        return (f"{self.rc_conf_d}/netif", f"{self.rc_conf_d}/routing")
 
     def child_keys(self, phase2: Phase2) -> dict[str, str]:
         # Without policies=no charon would install any-to-any policies and capture all traffic of the host.

@@ -78,14 +78,6 @@ class Declared:
             objects[name] = value
         return dataclasses.replace(self, **t.cast("dict[str, t.Any]", {kind: objects}))
 
-    def describe(self) -> dict[str, t.Any]:
-        found: dict[str, t.Any] = {
-            kind: {name: declared.describe(value) for name, value in getattr(self, kind).items()} for kind in KINDS
-        }
-        if self.filter_mode:
-            found["filter_mode"] = self.filter_mode.describe()
-        return found
-
 
 @dataclasses.dataclass(frozen=True)
 class Realized:
@@ -154,27 +146,30 @@ class Host:
         return dataclasses.replace(self, owned=other.owned)
 
     def describe(self, other: Host) -> dict[str, t.Any]:
-        """What differs from ``other``: declared objects, and what realizes them."""
-        mine, theirs = _picture(self), _picture(other)
-        return {
-            part: difference
-            for part, value in mine.items()
-            for difference in [_differing(value, theirs.get(part))]
-            if difference
+        """What differs from ``other``: declared objects, and what realizes them. What is equal costs nothing."""
+        mine, theirs = self.realized, other.realized
+        found: dict[str, t.Any] = {
+            kind: {name: declared.describe(value) for name, value in _differing(self.declared, other.declared, kind)}
+            for kind in KINDS
         }
+        if self.declared.filter_mode and self.declared.filter_mode != other.declared.filter_mode:
+            found["filter_mode"] = self.declared.filter_mode.describe()
+        for part in ("interfaces", "connections"):
+            found[part] = {name: value.describe() for name, value in _differing(mine, theirs, part)}
+        found["routes"] = {
+            name: [str(hop) for hop in hops] for name, hops in _differing(mine, theirs, "routes") if hops
+        }
+        for part in ("kernel", "firewall"):
+            value = getattr(mine, part)
+            if value is not None and value != getattr(theirs, part):
+                found[part] = value.describe()
+        found["files"] = {path: _text(path, file) for path, file in _differing(mine, theirs, "files")}
+        return {part: value for part, value in found.items() if value}
 
 
-def _picture(host: Host) -> dict[str, dict[str, t.Any]]:
-    realized = host.realized
-    return {
-        **host.declared.describe(),
-        "interfaces": {name: interface.describe() for name, interface in realized.interfaces.items()},
-        "routes": {network: [str(hop) for hop in hops] for network, hops in realized.routes.items() if hops},
-        "connections": {name: loaded.describe() for name, loaded in realized.connections.items()},
-        "kernel": realized.kernel.describe() if realized.kernel else {},
-        "firewall": realized.firewall.describe() if realized.firewall else {},
-        "files": {path: _text(path, file) for path, file in realized.files.items()},
-    }
+def _differing(mine: t.Any, theirs: t.Any, part: str) -> list[tuple[str, t.Any]]:
+    other = getattr(theirs, part)
+    return [(name, value) for name, value in getattr(mine, part).items() if other.get(name) != value]
 
 
 def _text(path: str, file: File) -> t.Any:
@@ -189,7 +184,3 @@ def _hidden(section: Mapping[str, t.Any]) -> dict[str, t.Any]:
         key: _hidden(value) if isinstance(value, dict) else Secret(value) if key == "secret" else value
         for key, value in section.items()
     }
-
-
-def _differing(mine: dict[str, t.Any], theirs: dict[str, t.Any] | None) -> dict[str, t.Any]:
-    return {key: value for key, value in mine.items() if theirs is None or key not in theirs or theirs[key] != value}
