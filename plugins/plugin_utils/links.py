@@ -20,6 +20,7 @@ import typing as t
 
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.secret import Secret
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._formats.addresses import nested
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment.state import (
     NAME_LENGTH as ASSIGNMENT_LENGTH,
 )
@@ -513,14 +514,6 @@ def _claims(one: Site, hub: Site) -> Iterator[_Claim]:
 
 
 def _check_apart(claims: Iterable[_Claim]) -> None:
-    previous: _Claim | None = None
-    for claim in sorted(claims, key=_position):
-        # In this order a network overlaps one before it only if it lies in the one right before it.
-        if previous is not None and previous.network.overlaps(claim.network):
-            sites = f"site {claim.site}" if claim.site == previous.site else f"sites {previous.site} and {claim.site}"
-            raise InvalidOption(f"{sites}: {previous} of {previous.site} overlaps {claim} of {claim.site}")
-        previous = claim
-
-
-def _position(claim: _Claim) -> tuple[int, int, int]:
-    return claim.network.version, int(claim.network.network_address), claim.network.prefixlen
+    for (_outer, one), (_inner, other) in nested((claim.network, claim) for claim in claims):
+        sites = f"site {one.site}" if one.site == other.site else f"sites {one.site} and {other.site}"
+        raise InvalidOption(f"{sites}: {one} of {one.site} overlaps {other} of {other.site}")

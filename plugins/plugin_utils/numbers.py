@@ -14,6 +14,7 @@ import ipaddress
 import typing as t
 
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._formats.addresses import nested
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2.state import REQID, REQID_OFFSET
 
 if t.TYPE_CHECKING:
@@ -72,21 +73,9 @@ class Claim:
 
 
 def check_apart(claims: Iterable[Claim]) -> None:
-    """Refuse claims that overlap, naming both. One pass over the sorted claims."""
-    previous: Claim | None = None
-    for claim in sorted(claims, key=_position):
-        # In this order a network overlaps one before it only if it lies in the one right before it.
-        if previous is not None and _last(previous.network) >= _position(claim)[:2]:
-            raise InvalidOption(f"{previous} overlaps {claim}; change one of them")
-        previous = claim
-
-
-def _position(claim: Claim) -> tuple[int, int, int]:
-    return claim.network.version, int(claim.network.network_address), claim.network.prefixlen
-
-
-def _last(network: Network) -> tuple[int, int]:
-    return network.version, int(network.broadcast_address)
+    """Refuse claims that overlap, naming both."""
+    for (_outer, one), (_inner, other) in nested((claim.network, claim) for claim in claims):
+        raise InvalidOption(f"{one} overlaps {other}; change one of them")
 
 
 def address_claim(address: Address, owner: str, what: str) -> Claim:

@@ -12,6 +12,7 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._formats.addresse
     canonical_address,
     canonical_network,
     is_address,
+    nested,
     split_scope,
 )
 from hypothesis import given
@@ -79,3 +80,24 @@ def test_canonical_spelling_is_stable(address, bits):
     assert ipaddress.ip_address(spelled) == address
     assert canonical_address(spelled) == spelled
     assert canonical_network(network) == network
+
+
+@given(st.lists(st.tuples(st.integers(0, 15), st.integers(0, 4)), max_size=8))
+def test_nested_finds_the_pairs_that_comparing_all_finds(blocks):
+    networks = [ipaddress.ip_network((number << 28, 4 + length), strict=False) for number, length in blocks]
+    networks += [ipaddress.ip_network(f"{number:x}000::/{16 + length}", strict=False) for number, length in blocks]
+    found = sorted(
+        sorted((outer[1], inner[1])) for outer, inner in nested(zip(networks, range(len(networks)), strict=True))
+    )
+    expected = [
+        [one, other]
+        for one in range(len(networks))
+        for other in range(one + 1, len(networks))
+        if networks[one].version == networks[other].version and networks[one].overlaps(networks[other])
+    ]
+    assert found == expected
+
+
+def test_nested_puts_the_wider_network_first():
+    wide, narrow = ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("10.1.0.0/16")
+    assert list(nested([(narrow, "narrow"), (wide, "wide")])) == [((wide, "wide"), (narrow, "narrow"))]
