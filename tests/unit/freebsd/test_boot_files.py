@@ -146,7 +146,7 @@ def test_starting_one_interface_brings_its_routes_and_no_others():
     _hq, branch = hosts()
     run(SimulatedSystem(branch), "site", **BOTH)
     ran = boot.commands(dict(branch.files), "vtnet0 vtnet1 lo0", "ipsec1")
-    assert ran[0] == ("ifconfig", "ipsec1", "create", "reqid", "5001", "mtu", "1400")
+    assert ran[0] == ("ifconfig", "ipsec1", "create", "reqid", "5001")
     assert [words for words in ran if words[0] == "route"] == [
         ("route", "add", "-net", "10.1.0.0/24", "10.6.106.1"),
         ("route", "add", "-inet6", "2001:db8:1::", "-prefixlen", "48", "2001:db8:6::1"),

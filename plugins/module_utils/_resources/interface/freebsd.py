@@ -50,7 +50,9 @@ def boot(name: str, interface: Interface) -> str:
     """The lines for rc.conf.d/netif. Without ifconfig_IF rc leaves an interface down (network.subr: ifconfig_up)."""
     lines = [
         sh.assignment("cloned_interfaces", f"{name}:sticky", append=True),
-        sh.assignment(f"create_args_{name}", f"reqid {interface.reqid} mtu {interface.mtu}"),
+        sh.assignment(
+            f"create_args_{name}", f"reqid {interface.reqid}" + ("" if interface.up else f" mtu {interface.mtu}")
+        ),
     ]
     if interface.up:
         lines.extend(_configuration(name, interface))
@@ -66,7 +68,7 @@ def _configuration(name: str, interface: Interface) -> Iterator[str]:
     words = [_words(four[0])] if four and not outer6 else ["inet6" if outer6 else "inet"]
     if interface.tunnel:
         words.append("tunnel " + " ".join(interface.tunnel))
-    words.append("up")
+    words.extend((f"mtu {interface.mtu}", "up"))
     yield sh.assignment(f"ifconfig_{name}", " ".join(words))
     if six:
         yield sh.assignment(f"ifconfig_{name}_ipv6", _words(six[0]))
