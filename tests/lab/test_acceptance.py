@@ -404,7 +404,7 @@ def taken_name(sites):
 def test_a_failure_in_the_middle_is_undone(taken_name) -> None:
     result = fails(taken_name, "hq", tunnel("hq", "branch1"), "ip -batch -: ", ["File exists"])
     assert any(step.startswith("remove /etc/swanctl/conf.d/branch1.conf") for step in result["undone"])
-    assert any("disable routed_ipsec.service" in step for step in result["undone"])
+    assert any("disable --now routed_ipsec.service" in step for step in result["undone"])
     assert result["not_undone"] == []
 
 
