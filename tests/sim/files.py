@@ -60,6 +60,15 @@ class MemoryFiles(MutableMapping[str, str]):
     def __len__(self) -> int:
         return len(self._text)
 
+    def put(self, path: str, text: str, mode: int) -> None:
+        """Write a file with a mode, directories above included."""
+        self[path] = text
+        self.modes[path] = mode
+
+    def executable(self, path: str) -> bool:
+        """Whether there is such a file that its owner may run."""
+        return path in self and bool(self.modes[path] & 0o100)
+
     def glob(self, pattern: str) -> list[str]:
         """Paths that match; as in a shell, ``*`` does not cross a slash."""
         depth = pattern.count("/")
@@ -100,6 +109,16 @@ class DiskFiles(MutableMapping[str, str]):
 
     def __contains__(self, path: object) -> bool:
         return self._real(str(path)).is_file()
+
+    def put(self, path: str, text: str, mode: int) -> None:
+        """Write a file with a mode, directories above included."""
+        self._real(path).parent.mkdir(parents=True, exist_ok=True)
+        self[path] = text
+        self._real(path).chmod(mode)
+
+    def executable(self, path: str) -> bool:
+        """Whether there is such a file that its owner may run."""
+        return path in self and bool(self._real(path).stat().st_mode & 0o100)
 
     def glob(self, pattern: str) -> list[str]:
         """Paths that match, without the root."""

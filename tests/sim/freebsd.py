@@ -35,6 +35,7 @@ _CHARON = {
     "next_child": 1,
 }  # fmt: skip
 _PACKAGES = ["pkg", "python311", "strongswan"]
+_PROGRAMS = {"dpinger": "/usr/local/bin/dpinger", "fping": "/usr/local/sbin/fping"}
 
 
 class Network:
@@ -103,7 +104,15 @@ class FreeBSD:
         files: Files | None = None,
         gateway: str | None = None,
         state: dict[str, Any] | None = None,
+        dhcp: dict[str, tuple[str, str]] | None = None,
+        rtadv: dict[str, tuple[str, str]] | None = None,
     ) -> None:
+        """A host as it is after its first boot, with an rc.conf that says the same.
+
+        addresses: by interface. gateway: the default routers of rc.conf, one of each family, comma between. dhcp: by
+        interface (rc.conf: DHCP), the address with length that a server leases, and the router it names. rtadv: by
+        interface (rc.conf: inet6 accept_rtadv), the prefix and the link-local address that a router advertises.
+        """
         self.files: Files = MemoryFiles() if files is None else files
         self.network = network or Network()
         self.network.hosts[hostname] = self
@@ -114,6 +123,7 @@ class FreeBSD:
         self.charon, self.pf, self.rc = Charon(self), Pf(self), Rc(self)
         self.swanctl = Swanctl(self)
         if fresh:
+            self.state.update(dhcp=dict(dhcp or {}), rtadv=dict(rtadv or {}))
             self._set_up(addresses or {}, gateway)
 
     @classmethod
@@ -134,6 +144,8 @@ class FreeBSD:
         self._address("lo0", ["::1/128", "127.0.0.1/8"])
         self._lo0_routes(gateway)
         rows = [f'hostname="{self.state["hostname"]}"']
+        rows += [f'ifconfig_{name}="DHCP"' for name in self.state["dhcp"]]
+        rows += [f'ifconfig_{name}_ipv6="inet6 accept_rtadv"' for name in self.state["rtadv"]]
         for name, networks in addresses.items():
             main = [network for network in networks if ":" not in network][:1]
             six = [network for network in networks if ":" in network][:1]
@@ -150,6 +162,12 @@ class FreeBSD:
             self.files["/etc/rc.conf"] = lines(*rows)
         if self.files.get(CONFIG) is None:
             self.files[CONFIG] = "include conf.d/*.conf\n"
+        for name in self.state["dhcp"]:
+            self.rc.lease(name)
+        for name in self.state["rtadv"]:
+            for words in (["inet6", "-ifdisabled"], ["inet6", "accept_rtadv"], ["up"]):
+                self.run(["ifconfig", name, *words])
+            self.interfaces.advertised(name)
 
     def _address(self, name: str, networks: list[str]) -> None:
         if any(":" in network for network in networks):
@@ -221,7 +239,7 @@ class FreeBSD:
         old = self.state
         self.charon.state.update(running=False, sas=[])
         self.state = _new_state(old["hostname"])
-        self.state["packages"] = old["packages"]
+        self.state.update({key: old[key] for key in ("packages", "dhcp", "rtadv")})
         for name, interface in hardware.items():
             self.add_interface(name, "vtnet", ether=interface["ether"])
         self.add_interface("lo0", "lo", mtu=16384)
@@ -236,10 +254,14 @@ class FreeBSD:
             return Result(0 if all(name in packages for name in words[1:]) else 1)
         if words[:1] in (["install"], ["delete"], ["remove"]):
             for name in words[1:]:
+                program = _PROGRAMS.get(name, "")
                 if words[0] == "install" and name not in packages:
                     packages.append(name)
+                    if program:
+                        self.files.put(program, "#!/bin/sh\n", 0o755)
                 elif words[0] != "install" and name in packages:
                     packages.remove(name)
+                    self.files.pop(program, None)
             return Result(0, lines(*(f"[1/1] {words[0]}ed {name}" for name in words[1:])))
         if argv[1:2] in (["-N"], ["-v"]) or words[:1] in (["update"], ["query"]):
             return Result(0, "1.19.1\n" if "-v" in argv else "")
@@ -286,6 +308,10 @@ def _new_state(hostname: str) -> dict[str, Any]:
         "sysctls": dict(SYSCTLS),
         "modules": [],
         "charon": json.loads(json.dumps(_CHARON)),
-        "pf": {"enabled": False, "rules": "", "anchors": {}},
+        "pf": {"enabled": False, "skip": [], "rulesets": {}},
+        "services": {},
+        "last_pid": 700,
         "packages": list(_PACKAGES),
+        "dhcp": {},
+        "rtadv": {},
     }

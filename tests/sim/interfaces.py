@@ -5,7 +5,8 @@
 """Interfaces of a simulated FreeBSD kernel and ifconfig(8), as in 13.2.
 
 An interface is a dict: kind, index, up, mtu, description, groups, ether, tunnel ([source, destination] or null),
-reqid, ifdisabled, auto_linklocal, addresses (family, address, prefix, peer), packets (in, out) and bytes (in, out).
+reqid, ifdisabled, auto_linklocal, accept_rtadv, addresses (family, address, prefix, peer, and autoconf for one that a
+router advertised), packets (in, out) and bytes (in, out).
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ def new_interface(kind: str, index: int, mtu: int, **more: Any) -> Interface:
         "reqid": 0,
         "ifdisabled": kind != "lo",
         "auto_linklocal": True,
+        "accept_rtadv": False,
         "addresses": [],
         "packets": {"in": 0, "out": 0},
         "bytes": {"in": 0, "out": 0},
@@ -169,6 +171,24 @@ class Interfaces:
         else:  # the real kernel takes random bits here; a hash keeps runs repeatable
             octets = list(hashlib.sha256(f"{self.host.state['hostname']}/{name}".encode()).digest()[:8])
         return str(ipaddress.IPv6Address(b"\xfe\x80" + bytes(6) + bytes(octets)))
+
+    def advertised(self, name: str) -> None:
+        """What the kernel does when a router has advertised itself on an interface that accepts it.
+
+        With forwarding on it takes no router from there, unless net.inet6.ip6.rfc6204w3 is set (nd6_rtr.c).
+        """
+        interface = self.table[name]
+        prefix, router = self.host.state["rtadv"].get(name, ("", ""))
+        if not router or not interface["accept_rtadv"] or not interface["up"] or interface["ifdisabled"]:
+            return
+        network = ipaddress.IPv6Network(prefix)
+        own = int(ipaddress.IPv6Address(self._linklocal(name))) & (2**64 - 1)
+        entry = {"family": "inet6", "address": str(network[own]), "prefix": 64, "peer": None, "autoconf": True}
+        if entry not in interface["addresses"]:
+            self._append(name, entry)
+        sysctls = self.host.sysctls.table
+        if sysctls["net.inet6.ip6.forwarding"] == "0" or sysctls["net.inet6.ip6.rfc6204w3"] == "1":
+            self.host.routing.learn_default(name, f"{router}%{name}")
 
     def _append(self, name: str, entry: Address) -> None:
         self.table[name]["addresses"].append(entry)
@@ -282,7 +302,8 @@ class Interfaces:
             scope = f" scopeid {interface['index']:#x}" if local else ""
             peer = f" --> {entry['peer']}" if entry["peer"] else ""
             length = f"/{prefix}" if "inet6" in cidr else f" prefixlen {prefix}"
-            return f"\tinet6 {entry['address']}{'%' + name if local else ''}{peer}{length}{scope}"
+            autoconf = " autoconf" if entry.get("autoconf") else ""
+            return f"\tinet6 {entry['address']}{'%' + name if local else ''}{peer}{length}{autoconf}{scope}"
         network = ipaddress.IPv4Network(f"{entry['address']}/{prefix}", strict=False)
         peer = f" --> {entry['peer']}" if entry["peer"] else ""
         length = f"/{prefix}" if "inet" in cidr else f" netmask {int(network.netmask):#010x}"
@@ -300,10 +321,9 @@ class Interfaces:
             rows += ["\tmedia: Ethernet autoselect (10Gbase-T <full-duplex>)", "\tstatus: active"]
         if capabilities and interface["kind"] == "vtnet":
             rows += ["\tsupported media:", "\t\tmedia autoselect"]
-        options = 1 + 8 * interface["ifdisabled"] + 0x20 * interface["auto_linklocal"]
-        names = (
-            ["PERFORMNUD"] + ["IFDISABLED"] * interface["ifdisabled"] + ["AUTO_LINKLOCAL"] * interface["auto_linklocal"]
-        )
+        flags = {"accept_rtadv": 2, "ifdisabled": 8, "auto_linklocal": 0x20}
+        options = 1 + sum(bit for flag, bit in flags.items() if interface[flag])
+        names = ["PERFORMNUD", *(flag.upper() for flag in flags if interface[flag])]
         return [*rows, f"\tnd6 options={options:x}<{','.join(names)}>"]
 
 
@@ -502,6 +522,12 @@ class _Change:
     def no_auto_linklocal(self) -> None:
         self.interface["auto_linklocal"] = False
 
+    def accept_rtadv(self) -> None:
+        self.interface["accept_rtadv"] = True
+
+    def no_accept_rtadv(self) -> None:
+        self.interface["accept_rtadv"] = False
+
     def ignored(self) -> None:
         """A flag of no consequence here."""
 
@@ -516,5 +542,5 @@ _WORDS = {
     "group": _Change.group, "-group": _Change.no_group, "name": _Change.rename, "fib": _Change.fib,
     "tunnelfib": _Change.tunnelfib, "ifdisabled": _Change.ifdisabled, "-ifdisabled": _Change.no_ifdisabled,
     "auto_linklocal": _Change.auto_linklocal, "-auto_linklocal": _Change.no_auto_linklocal, "no_dad": _Change.ignored,
-    "accept_rtadv": _Change.ignored, "-accept_rtadv": _Change.ignored,
+    "accept_rtadv": _Change.accept_rtadv, "-accept_rtadv": _Change.no_accept_rtadv,
 }  # fmt: skip

@@ -14,7 +14,7 @@ import re
 import shlex
 import subprocess
 import tempfile
-import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ _SERVICES = {
     "ipsec": ("/etc/rc.d/ipsec", "Internet Protocol Security protocol", "reload|status"),
     "sshd": ("/etc/rc.d/sshd", "Secure Shell Daemon", "configtest|keygen|reload|status|poll"),
 }
+_OWN = "/usr/local/etc/rc.d"
 _USUAL = "start|stop|restart|rcvar|enable|disable|delete|enabled|describe|extracommands"
 _ALWAYS = ("netif", "routing")
 _YES = ("yes", "true", "on", "1")
@@ -49,6 +50,28 @@ _LINK_ROUTES = (
     "-inet6 -net ::ffff:0.0.0.0 -prefixlen 96 ::1 -reject",
     "-inet6 -net ::0.0.0.0 -prefixlen 96 ::1 -reject",
 )
+
+
+@dataclass(frozen=True)
+class _Service:
+    """What a script of /usr/local/etc/rc.d says about its service, read by sh as rc.subr(8) would."""
+
+    path: str
+    name: str
+    rcvar: str
+    value: str | None  # of rcvar; None: set nowhere
+    description: str
+    pidfile: str
+    process: bool  # a command or procname that rc.subr looks for
+    own_start: bool  # start_cmd: it prints what it prints
+    extra: tuple[str, ...]
+    needed: tuple[str, ...]  # required_files
+    starts: bool  # at boot; no KEYWORD nostart
+
+    @property
+    def keywords(self) -> str:
+        """The directives, as in its usage."""
+        return "|".join([_USUAL, *self.extra, *(["status", "poll"] if self.process else [])])
 
 
 class _Script:
@@ -73,6 +96,11 @@ class _Script:
         return Result(self.rc if rc is None else rc, self.out, self.err)
 
 
+def _key(prefix: str, name: str) -> str:
+    """A variable of rc.conf that belongs to an interface."""
+    return f"{prefix}_{re.sub(r'[^A-Za-z0-9]', '_', name)}"
+
+
 class Rc:
     """sysrc(8), service(8), boot."""
 
@@ -83,27 +111,40 @@ class Rc:
 
     def variables(self, service: str | None = None) -> dict[str, str]:
         """What rc.subr's load_rc_config leaves in the shell's variables."""
+        return self._sourced(self._configuration(service), _DEFAULTS)
+
+    def _configuration(self, service: str | None) -> list[str]:
+        """The files that load_rc_config reads for a service, in order."""
         paths = [path for path in _FILES if path in self.host.files]
         for folder in ("/etc", "/usr/local/etc") if service else ():
             single = f"{folder}/rc.conf.d/{service}"
             found = [single] if single in self.host.files else self.host.files.glob(f"{single}/*")
             paths += [path for path in found if not path.rpartition("/")[2].startswith(".")]
-        return self._sourced(paths, _DEFAULTS)
+        return paths
 
-    def _sourced(self, paths: list[str], start: dict[str, str]) -> dict[str, str]:
-        """The variables after a shell sourced the files one after the other."""
+    def _sourced(self, paths: list[str], start: dict[str, str], script: str | None = None) -> dict[str, str]:
+        """The variables after a shell sourced the files one after the other.
+
+        With the script of a service it is the script that runs: it has the files sourced by load_rc_config, and ends at
+        run_rc_command.
+        """
         with tempfile.TemporaryDirectory(prefix="freebsd-sim-") as folder:
             copies = []
             for number, path in enumerate(paths):
                 copy = Path(folder, str(number))
                 copy.write_text(self.host.files[path], encoding="utf-8", errors="surrogateescape")
                 copies.append(copy)
-            script = "".join(f"{name}={shlex.quote(value)}\n" for name, value in start.items())
-            script += "set -a\n" + "".join(f"{name}=${name}\n" for name in start)
-            script += "".join(f". {copy}\n" for copy in copies) + "exec /usr/bin/env -0\n"
-            environment = {"PATH": "/sbin:/bin:/usr/sbin:/usr/bin"}
+            program = "".join(f"{name}={shlex.quote(value)}\n" for name, value in start.items())
+            program += "set -a\n" + "".join(f"{name}=${name}\n" for name in start)
+            sourcing = "".join(f". {copy}\n" for copy in copies)
+            environment = {"PATH": "/sbin:/bin:/usr/sbin:/usr/bin" if script is None else "/nonexistent"}
+            if script is None:
+                program += sourcing + "exec /usr/bin/env -0\n"
+            else:
+                program += f"load_rc_config() {{\n:\n{sourcing}}}\nrun_rc_command() {{ exec /usr/bin/env -0; }}\n"
+                program += 'set_rcvar() { echo "${1:-$name}_enable"; }\n' + script
             done = subprocess.run(
-                ["/bin/sh", "-c", script], env=environment, capture_output=True, check=False, timeout=20
+                ["/bin/sh", "-c", program], env=environment, capture_output=True, check=False, timeout=20
             )
         pairs = (entry.partition(b"=") for entry in done.stdout.split(b"\0") if entry)
         text = {name.decode(): value.decode("utf-8", "surrogateescape") for name, _rest, value in pairs}
@@ -233,9 +274,12 @@ class Rc:
     def service(self, argv: list[str], stdin: str) -> Result:
         words = argv[1:]
         if words[:1] == ["-e"]:
-            return Result(0, lines(*(path for name, (path, _rest, _rest) in _SERVICES.items() if self.enabled(name))))
+            paths = [path for name, (path, _rest, _rest) in _SERVICES.items() if self.enabled(name)]
+            return Result(0, lines(*paths, *(own.path for own in self._own() if self._is_yes(own.value))))
         if words[:1] in (["-l"], ["-r"]):
-            return Result(0, lines(*sorted(_SERVICES)))
+            return Result(0, lines(*sorted([*_SERVICES, *(Path(own.path).name for own in self._own())])))
+        if words and words[0] not in _SERVICES and self.host.files.executable(f"{_OWN}/{words[0]}"):
+            return self._run_own(self._read_own(f"{_OWN}/{words[0]}"), [*words, ""][1])
         if not words or words[0] not in _SERVICES:
             name = words[0] if words else ""
             told = lines(
@@ -258,6 +302,146 @@ class Rc:
             return Result(0, f"Cannot '{directive}' {name}. {hint}\n")
         script = _Script(self.host)
         return getattr(self, f"_{name}")(plain, extra, script)  # type: ignore[no-any-return]
+
+    # Scripts in /usr/local/etc/rc.d that are none of the above
+
+    def _own(self) -> list[_Service]:
+        paths = [path for path in self.host.files.glob(f"{_OWN}/*") if self.host.files.executable(path)]
+        return [self._read_own(path) for path in paths if Path(path).name not in _SERVICES]
+
+    def _read_own(self, path: str) -> _Service:
+        """Run a script by sh up to its run_rc_command, without any program in reach."""
+        text = self.host.files[path]
+        named = re.search(r"^name=[\"']?(\w+)", text, re.M)
+        name = named.group(1) if named else Path(path).name
+        script = re.sub(r"^\s*\.\s+/etc/\S+", ":", text, flags=re.M)
+        found = self._sourced(self._configuration(name), _DEFAULTS, script)
+        rcvar = found.get("rcvar", "")
+        return _Service(
+            path=path,
+            name=name,
+            rcvar=rcvar,
+            value=found.get(rcvar),
+            description=found.get("desc", ""),
+            pidfile=found.get("pidfile", ""),
+            process=bool(found.get("procname") or found.get("command") or found.get("status_cmd")),
+            own_start="start_cmd" in found,
+            extra=tuple(found.get("extra_commands", "").split()),
+            needed=tuple(found.get("required_files", "").split()),
+            starts=not re.search(r"^# KEYWORD:.*\bnostart\b", text, re.M),
+        )
+
+    @staticmethod
+    def _is_yes(value: str | None) -> bool:
+        return (value or "").lower() in _YES
+
+    def _run_own(self, own: _Service, argument: str) -> Result:
+        """run_rc_command() of rc.subr(8). The program itself does not run, only that it does is kept, with a pid."""
+        match = re.match(r"fast|force|one|quiet", argument)
+        prefix = match.group() if match else ""
+        directive = argument.removeprefix(prefix)
+        script = _Script(self.host)
+        if directive == "enabled":
+            return script.result(0 if self._checkyesno(own, prefix, script) else 1)
+        if directive not in own.keywords.split("|"):
+            usage = f"Usage: {own.path} [fast|force|one|quiet]({own.keywords})"
+            told = [] if not directive else [f"{own.path}: unknown directive '{directive}'."]
+            return Result(1, "", lines(*told, usage))
+        common = self._common_own(own, directive)
+        if common is not None:
+            return common
+        pid = self._running.get(own.name)
+        # A service that is not enabled can be stopped when it runs, but not asked for its status.
+        if own.rcvar and not (directive == "stop" and pid) and not self._checkyesno(own, prefix, script):
+            if prefix not in ("fast", "quiet"):
+                script.say(
+                    f"Cannot '{directive}' {own.name}. Set {own.rcvar} to YES in /etc/rc.conf "
+                    f"or use 'one{directive}' instead of '{directive}'."
+                )
+            return script.result(0)
+        return self._act(own, prefix, directive, script)
+
+    def _checkyesno(self, own: _Service, prefix: str, script: _Script) -> bool:
+        value = "YES" if prefix in ("one", "force") else own.value
+        if (value or "").lower() not in (*_YES, "no", "false", "off", "0"):
+            script.err += f"{own.path}: WARNING: ${own.rcvar} is not set properly - see rc.conf(5).\n"
+        return self._is_yes(value)
+
+    def _common_own(self, own: _Service, directive: str) -> Result | None:
+        if directive == "rcvar":
+            value = [f'{own.rcvar}="{own.value or ""}"', '#   (default: "")'] if own.rcvar else []
+            title = f"# {own.name} : {own.description}" if own.description else f"# {own.name}"
+            return Result(0, lines(title, "#", *value, ""))
+        if directive == "describe":
+            return Result(0, lines(*([own.description] if own.description else [])))
+        if directive == "extracommands":
+            return Result(0, lines(" ".join(own.extra)))
+        if directive not in ("enable", "disable", "delete"):
+            return None
+        # sysrc -s: where the variable is set last, which may be a file of the service's own.
+        assigns = rf"^\s*{re.escape(own.rcvar)}="
+        files = [path for path in self._configuration(own.name) if re.search(assigns, self.host.files[path], re.M)]
+        path = files[-1] if files else RC_CONF
+        word = f"{own.rcvar}={'YES' if directive == 'enable' else 'NO'}"
+        self.sysrc(["sysrc", "-f", path, *(["-x", own.rcvar] if directive == "delete" else [word])], "")
+        said = f"{own.name} {directive}d" if directive != "delete" else f"{own.rcvar} deleted"
+        return Result(0, f"{said} in {path}\n")
+
+    @property
+    def _running(self) -> dict[str, int]:
+        """Services that run, with their pids."""
+        running: dict[str, int] = self.host.state["services"]
+        return running
+
+    def _act(self, own: _Service, prefix: str, directive: str, script: _Script) -> Result:
+        pid = self._running.get(own.name)
+        if directive == "status":
+            script.say(f"{own.name} is running as pid {pid}." if pid else f"{own.name} is not running.")
+            return script.result(0 if pid else 1)
+        if directive == "poll":
+            return script.result(0)
+        if directive == "reload":
+            if not pid:
+                self._not_running(own, script)
+            return script.result(0 if pid else 1)
+        if directive not in ("start", "stop", "restart"):
+            raise Failed(1, f"service: not simulated: {own.name} {directive}")
+        if directive in ("stop", "restart"):
+            status = self._stop_own(own, prefix, script)
+            if directive == "stop":
+                return script.result(status)
+        return script.result(self._start_own(own, prefix, script))
+
+    @staticmethod
+    def _not_running(own: _Service, script: _Script) -> None:
+        script.err += f"{own.name} not running?{f' (check {own.pidfile}).' if own.pidfile else ''}\n"
+
+    def _stop_own(self, own: _Service, prefix: str, script: _Script) -> int:
+        pid = self._running.pop(own.name, None)
+        if pid:
+            script.say(f"Stopping {own.name}.")
+            script.say(f"Waiting for PIDS: {pid}.")
+            return 0
+        if prefix == "fast":
+            return 0
+        self._not_running(own, script)
+        return 1
+
+    def _start_own(self, own: _Service, prefix: str, script: _Script) -> int:
+        pid = self._running.get(own.name)
+        if pid and prefix != "fast":
+            script.err += "" if prefix == "quiet" else f"{own.name} already running?  (pid={pid}).\n"
+            return 1
+        missing = [path for path in own.needed if path not in self.host.files]
+        script.err += lines(*(f"{own.path}: WARNING: {path} is not readable." for path in missing))
+        if missing and prefix != "force":
+            script.err += "" if own.own_start else f"{own.path}: WARNING: failed precmd routine for {own.name}\n"
+            return 1
+        if not own.own_start:
+            script.say(f"Starting {own.name}.")
+        self.host.state["last_pid"] += 2
+        self._running[own.name] = self.host.state["last_pid"]
+        return 0
 
     def _common(self, name: str, directive: str, description: str) -> Result | None:
         variable = f"{name}_enable"
@@ -336,13 +520,15 @@ class Rc:
             return script.result()
         if directive in ("stop", "restart") and self.host.state["pf"]["enabled"]:
             script.say("Disabling pf.")
-            self.host.state["pf"].update(enabled=False, rules="", anchors={})
+            script.run("pfctl", "-dq")
         if directive in ("start", "restart"):
             self.host.modules.load("pf")
             script.say("Enabling pf.")
+            script.run("pfctl", "-q", "-F", "all")  # the anchors' rules stay
             if script.run("pfctl", "-f", path) != 0:
                 script.err += f"/etc/rc.d/pf: WARNING: Unable to load {path}.\n"
-            self.host.state["pf"].update(enabled=True, since=time.time())
+            if not self.host.state["pf"]["enabled"]:
+                script.run("pfctl", "-eq")
         return script.result(0)
 
     # -- netif --
@@ -353,6 +539,7 @@ class Rc:
             self._netif_stop(variables, extra, script)
         if directive in ("start", "restart"):
             self._netif_start(variables, extra, script)
+            self._from_the_network(variables, extra)
         if directive in ("cloneup", "vnetup"):
             self._clone_up(variables, extra, script)
         if directive in ("clonedown", "vnetdown"):
@@ -388,6 +575,9 @@ class Rc:
         self._clone_up(variables, only, script)
         names = [name for name in only or list(self.host.interfaces.table) if name in self.host.interfaces.table]
         started = [name for name in names if self._configure(variables, name, script)]
+        for name in started:
+            if "SYNCDHCP" in self.words(variables.get(_key("ifconfig", name), "")):
+                self.lease(name)
         if started:
             script.say(f"Starting Network: {' '.join(started)}.")
         for name in started:
@@ -395,9 +585,31 @@ class Rc:
         for name in only:
             self._static(script, "add", name)
 
+    def _from_the_network(self, variables: dict[str, str], only: list[str]) -> None:
+        """What comes a moment later: leases that netif does not wait for, and routers' advertisements."""
+        for name in only or list(self.host.interfaces.table):
+            if name in self.host.interfaces.table:
+                if "DHCP" in self.words(variables.get(_key("ifconfig", name), "")):
+                    self.lease(name)
+                self.host.interfaces.advertised(name)
+
+    def lease(self, name: str) -> None:
+        """What dhclient-script(8) does with a lease.
+
+        Its default route is one more beside another through the same interface, and none at all beside one through
+        another interface.
+        """
+        address, router = self.host.state["dhcp"].get(name, ("", ""))
+        if not address:
+            return
+        self.host.run(["ifconfig", name, "inet", address])
+        default = self.host.routing.lookup_default("inet")
+        if default is None or default["interface"] == name:
+            self.host.run(["route", "add", "default", router])
+
     def _configure(self, variables: dict[str, str], name: str, script: _Script) -> bool:
         """ifconfig_up and the aliases of network.subr; whether anything was configured."""
-        key = re.sub(r"[^A-Za-z0-9]", "_", name)
+        key = _key("", name).removeprefix("_")
         done = name == "lo0"
         main = [
             word
@@ -406,6 +618,7 @@ class Rc:
         ]
         if main:
             script.run("ifconfig", name, *main, quiet=True)
+        if variables.get(f"ifconfig_{key}"):
             done = True
         six = self.words(variables.get(f"ifconfig_{key}_ipv6", ""))
         if six:
@@ -502,7 +715,7 @@ class Rc:
         return Result(64, "", "usage: freebsd-sim boot|reboot\n")
 
     def boot(self) -> Result:
-        """loader.conf's modules, sysctl.conf, netif, routing, pf and strongswan when enabled."""
+        """loader.conf's modules, sysctl.conf, netif, routing, then what is enabled: pf, strongswan, other services."""
         script = _Script(self.host)
         for path in ["/boot/loader.conf", *self.host.files.glob("/boot/loader.conf.d/*.conf")]:
             for name in re.findall(r'^\s*(\w+)_load="?YES"?', self.host.files.get(path, ""), re.M | re.I):
@@ -512,6 +725,7 @@ class Rc:
         self._netif_start(self.variables("netif"), [], script)
         self._static(script, "add", "")
         self._options(script)
+        self._from_the_network(self.variables("netif"), [])
         for path in ("/etc/sysctl.conf", "/etc/sysctl.conf.local"):
             for row in self.host.files.get(path, "").splitlines():
                 assignment = row.partition("#")[0].strip()
@@ -519,6 +733,8 @@ class Rc:
                     script.run("sysctl", assignment.replace(" ", ""))
         for service in ("pf", "strongswan"):
             if self.enabled(service):
-                result = self.service(["service", service, "start"], "")
-                script.out, script.err = script.out + result.stdout, script.err + result.stderr
+                script.run("service", service, "start")
+        for own in self._own():
+            if own.starts and self._is_yes(own.value):
+                script.run("service", Path(own.path).name, "quietstart")
         return script.result(0)

@@ -117,6 +117,11 @@ class Routing:
                 if route[key] == old:
                     route[key] = new
 
+    def learn_default(self, interface: str, gateway: str) -> None:
+        """The IPv6 default route that a router advertised, unless there is one: no route of route(8), so not static."""
+        if not self._exact("::/0"):
+            self.table.append(new_route("::/0", interface, "UG", gateway=gateway))
+
     # -- look-up --
 
     def lookup(self, address: str) -> Route | None:
@@ -131,6 +136,10 @@ class Routing:
             if best is None or network.prefixlen > ipaddress.ip_network(best["destination"]).prefixlen:
                 best = route
         return best
+
+    def lookup_default(self, family: str) -> Route | None:
+        """The first default route of a family."""
+        return next(iter(self._exact("::/0" if family == "inet6" else "0.0.0.0/0")), None)
 
     def _exact(self, destination: str) -> list[Route]:
         return [route for route in self.table if route["destination"] == destination and not route["zone"]]
@@ -174,7 +183,8 @@ class Routing:
         return Result(0) if "q" in options else result
 
     def _get(self, request: _Request, numeric: bool) -> Result:
-        found = self._exact(request.destination)[:1] if request.is_net else [self.lookup(request.address)]
+        exact = request.is_net and not request.whole  # with all bits a network is a host, which the longest prefix has
+        found = self._exact(request.destination)[:1] if exact else [self.lookup(request.address)]
         route = found[0] if found else None
         if route is None:
             raise Failed(255, _NOT_FOUND)
@@ -219,18 +229,15 @@ class Routing:
             interface = request.gateway.partition("%")[2] or near["interface"]
             route = new_route(request.destination, interface, "UGS", gateway=request.gateway)
             route["via"] = self._via(interface, request.gateway, family) if family == "inet" else None
-        if request.is_host:
+        if request.whole:
             route["flags"] = route["flags"].replace("S", "HS")
             route["host"] = True
         route["mtu"] = request.mtu
-        same_path = [r for r in self._exact(request.destination) if self._same_path(r, route)]
-        if same_path or (self._exact(request.destination) and "G" not in route["flags"]):
+        there = self._exact(request.destination)
+        # Several paths need a gateway each (nhop_can_multipath): no second one beside an interface's own network.
+        single = any("G" not in other["flags"] for other in [*there, route])
+        if there and (single or any(self._same_path(other, route) for other in there)):
             raise Failed(1, "", f"{said} fib 0: route already in table\n")
-        if (
-            ipaddress.ip_network(request.destination).prefixlen
-            == ipaddress.ip_network(request.destination).max_prefixlen
-        ):
-            route["host"] = True
         self.table.append(route)
         return Result(0, f"{said}\n")
 
@@ -495,8 +502,8 @@ class _Request:
         if prefix is None and self.is_net and not self.is_host:  # a bare -net: the zeros at the end are the host part
             prefix = 64 if address.version == 6 else 8 * len(str(address).rstrip("0.").split("."))
         self.is_net = prefix is not None
-        self.is_host = not self.is_net
         network = ipaddress.ip_network(f"{address}/{address.max_prefixlen if prefix is None else prefix}", strict=False)
+        self.whole = network.prefixlen == network.max_prefixlen
         self.destination = str(network)
         self.address = str(network.network_address if self.is_net else address)
 

@@ -97,6 +97,106 @@ def test_boot_applies_modules_sysctls_and_enc0(host: FreeBSD) -> None:
     assert host.run(["route", "-n", "get", "default"]).rc == 0
 
 
+def _defaults(host: FreeBSD, family: str = "inet") -> list[list[str]]:
+    """Gateway, flags and interface of the default routes."""
+    rows = [row.split() for row in host.run(["netstat", "-rn", "-f", family]).stdout.splitlines()]
+    return [row[1:] for row in rows if row[:1] == ["default"]]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({}, [["10.0.2.2", "UGS", "vtnet0"]]),
+        ({"routing/routed_ipsec_defaultrouter": 'defaultrouter="192.0.2.9"\n'}, [["192.0.2.9", "UGS", "vtnet1"]]),
+        ({"routing/routed_ipsec_defaultrouter": 'defaultrouter="NO"\n'}, []),
+        ({"routing/routed_ipsec_defaultrouter": 'defaultrouter="no"\n'}, []),
+        (
+            {"routing/a": 'defaultrouter="NO"\n', "routing/b": 'defaultrouter="192.0.2.9"\n'},
+            [["192.0.2.9", "UGS", "vtnet1"]],
+        ),
+        # netif's files are not routing's
+        ({"netif/a": 'defaultrouter="192.0.2.9"\n'}, [["10.0.2.2", "UGS", "vtnet0"]]),
+    ],
+)
+@pytest.mark.parametrize("folder", ["/etc/rc.conf.d", "/usr/local/etc/rc.conf.d"])
+def test_the_default_router_is_read_from_routings_files(
+    host: FreeBSD, folder: str, files: dict[str, str], expected: list[list[str]]
+) -> None:
+    """rc.d/routing sources rc.conf.d/routing after /etc/rc.conf; sysrc shows /etc/rc.conf alone."""
+    for path in FILES:
+        del host.files[path]
+    host.files.update({f"{folder}/{name}": text for name, text in files.items()})
+    host.reboot()
+    assert _defaults(host) == expected
+    host.run(["service", "routing", "restart"])
+    assert _defaults(host) == expected
+    assert host.run(["sysrc", "-i", "defaultrouter", "ipv6_defaultrouter"]).stdout == (
+        "defaultrouter: 10.0.2.2\nipv6_defaultrouter: NO\n"
+    )
+
+
+def test_the_ipv6_default_router_too(host: FreeBSD) -> None:
+    """Each family has its own variable; rc.conf.local comes after rc.conf."""
+    host.files["/etc/rc.conf"] += 'ifconfig_vtnet1_ipv6="inet6 2001:db8::3/64"\nipv6_defaultrouter="2001:db8::1"\n'
+    host.reboot()
+    assert _defaults(host, "inet6") == [["2001:db8::1", "UGS", "vtnet1"]]
+    host.files["/etc/rc.conf.local"] = 'ipv6_defaultrouter="2001:db8::2"\n'
+    host.reboot()
+    assert _defaults(host, "inet6") == [["2001:db8::2", "UGS", "vtnet1"]]
+    assert host.run(["sysrc", "-in", "ipv6_defaultrouter"]).stdout == "2001:db8::2\n"
+    host.files["/etc/rc.conf.d/routing/x"] = 'ipv6_defaultrouter="NO"\n'
+    host.reboot()
+    assert _defaults(host, "inet6") == []
+
+
+def test_a_default_route_from_dhcp() -> None:
+    """dhclient adds it like a person would; rc.conf knows nothing of it, and it is there again after a reboot."""
+    host = FreeBSD("d", {"vtnet0": [], "lan0": ["10.1.0.1/24"]}, dhcp={"vtnet0": ("198.51.100.7/24", "198.51.100.1")})
+    assert 'ifconfig_vtnet0="DHCP"\n' in host.files["/etc/rc.conf"]
+    for _boot in range(2):
+        assert _defaults(host) == [["198.51.100.1", "UGS", "vtnet0"]]
+        assert "inet 198.51.100.7 netmask 0xffffff00" in host.run(["ifconfig", "vtnet0"]).stdout
+        assert host.run(["sysrc", "-in", "defaultrouter"]).stdout == "NO\n"
+        host.reboot()
+
+
+@pytest.mark.parametrize(
+    ("word", "router", "expected"),
+    [
+        ("DHCP", "10.1.0.9", [["10.1.0.9", "UGS", "lan0"]]),  # there first: dhclient-script leaves it alone
+        ("SYNCDHCP", "10.1.0.9", [["198.51.100.1", "UGS", "vtnet0"], ["10.1.0.9", "UGS", "lan0"]]),
+        ("SYNCDHCP", "198.51.100.1", [["198.51.100.1", "UGS", "vtnet0"]]),
+        ("DHCP", "198.51.100.2", [["198.51.100.1", "UGS", "vtnet0"]]),  # not within reach yet when routing is set up
+    ],
+)
+def test_dhcp_beside_a_default_router(word: str, router: str, expected: list[list[str]]) -> None:
+    host = FreeBSD("d", {"vtnet0": [], "lan0": ["10.1.0.1/24"]}, dhcp={"vtnet0": ("198.51.100.7/24", "198.51.100.1")})
+    host.files["/etc/rc.conf"] = host.files["/etc/rc.conf"].replace("DHCP", word)
+    host.files["/etc/rc.conf.d/routing/x"] = f'defaultrouter="{router}"\n'
+    host.reboot()
+    assert _defaults(host) == expected
+
+
+def test_a_default_route_from_a_router_advertisement() -> None:
+    """The kernel made it, so it is not static; with forwarding it makes none, unless rfc6204w3 is set."""
+    host = FreeBSD("r", {"vtnet0": ["198.51.100.7/24"]}, rtadv={"vtnet0": ("2001:db8:5::/64", "fe80::1")})
+    assert 'ifconfig_vtnet0_ipv6="inet6 accept_rtadv"\n' in host.files["/etc/rc.conf"]
+    for _boot in range(2):
+        assert _defaults(host, "inet6") == [["fe80::1%vtnet0", "UG", "vtnet0"]]
+        shown = host.run(["ifconfig", "vtnet0"]).stdout
+        assert "inet6 2001:db8:5:0:5054:ff:fe00:12 prefixlen 64 autoconf\n" in shown
+        assert "nd6 options=23<PERFORMNUD,ACCEPT_RTADV,AUTO_LINKLOCAL>" in shown
+        flags = host.run(["route", "-n", "get", "-inet6", "default"]).stdout
+        assert "flags: <UP,GATEWAY,DONE>" in flags
+        host.reboot()
+    host.files["/etc/rc.conf"] += 'ipv6_gateway_enable="YES"\n'
+    host.reboot()
+    assert _defaults(host, "inet6") == []
+    host.files["/etc/rc.conf"] += 'ipv6_defaultrouter="fe80::2%vtnet0"\n'
+    host.reboot()
+    assert _defaults(host, "inet6") == [["fe80::2%vtnet0", "UGS", "vtnet0"]]
+
+
 def test_aliases_stop_at_a_gap(host: FreeBSD) -> None:
     """ifconfig_IF_aliasN counts from 0 and ends at the first number that is missing."""
     host.files["/etc/rc.conf"] += (

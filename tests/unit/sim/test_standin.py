@@ -70,23 +70,83 @@ def test_parallel_calls_do_not_lose_changes(programs: pathlib.Path) -> None:
     assert sum(name.startswith("ipsec") for name in state["interfaces"]) == 6
 
 
-def test_install_makes_a_root_freebsd(tmp_path: pathlib.Path) -> None:
+MONITOR = """#!/bin/sh
+# PROVIDE: routed_ipsec_monitor
+# REQUIRE: NETWORKING
+. /etc/rc.subr
+name="routed_ipsec_monitor"
+rcvar="routed_ipsec_monitor_enable"
+load_rc_config "$name"
+: ${routed_ipsec_monitor_enable:="NO"}
+pidfile="/var/run/${name}.pid"
+command="/usr/sbin/daemon"
+run_rc_command "$1"
+"""
+
+
+@pytest.fixture
+def root(tmp_path: pathlib.Path) -> pathlib.Path:
+    """The root of an installed host."""
     root = tmp_path / "root"
     for folder in ("usr/sbin", "usr/bin", "usr/local/sbin", "usr/lib/python3/dist-packages", "etc"):
         (root / folder).mkdir(parents=True)
     (root / "etc/group").write_text("root:x:0:\n", encoding="utf-8")
     (root / "usr/bin/ip").write_text("", encoding="utf-8")
-    argv = [
-        str(SIM / "install"),
-        str(root),
-        "--name",
-        "gw",
-        "--address",
-        "vtnet0=192.0.2.1/24",
-        "--gateway",
-        "192.0.2.254",
-    ]
-    subprocess.run(argv, check=True, timeout=60)
+    words = ["--name", "gw", "--address", "vtnet0=192.0.2.1/24", "--gateway", "192.0.2.254"]
+    subprocess.run([str(SIM / "install"), str(root), *words], check=True, timeout=60)
+    return root
+
+
+def inside(root: pathlib.Path, *argv: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of an installed host; its links lead to where they would in the host."""
+    program = root.parent / argv[0]
+    program.unlink(missing_ok=True)
+    program.symlink_to(root / "usr/local/lib/freebsd-sim/sim/standin")
+    state = root / "var/db/freebsd-sim/state.json"
+    environment = {**os.environ, "FREEBSD_SIM_STATE": str(state), "FREEBSD_SIM_ROOT": str(root)}
+    return subprocess.run(
+        [str(program), *argv[1:]], env=environment, capture_output=True, text=True, check=False, timeout=20
+    )
+
+
+def test_a_script_of_rc_d_is_a_service_of_the_host(root: pathlib.Path) -> None:
+    """As the collection installs it; enabled by a file of its own, it is back after a reboot."""
+    script = root / "usr/local/etc/rc.d/routed_ipsec_monitor"
+    script.write_text(MONITOR, encoding="utf-8")
+    unknown = "routed_ipsec_monitor does not exist in /etc/rc.d or the local startup\n"
+    assert inside(root, "service", "routed_ipsec_monitor", "onestart").stdout.startswith(unknown)
+    script.chmod(0o555)
+    started = inside(root, "service", "routed_ipsec_monitor", "onestart")
+    assert (started.returncode, started.stdout) == (0, "Starting routed_ipsec_monitor.\n")
+    assert inside(root, "service", "routed_ipsec_monitor", "onestatus").returncode == 0
+    inside(root, "freebsd-sim", "reboot")
+    assert inside(root, "service", "routed_ipsec_monitor", "onestatus").returncode == 1
+    enabling = root / "etc/rc.conf.d/routed_ipsec_monitor"
+    enabling.write_text('routed_ipsec_monitor_enable="YES"\n', encoding="utf-8")
+    inside(root, "freebsd-sim", "reboot")
+    assert inside(root, "service", "routed_ipsec_monitor", "status").returncode == 0
+
+
+def test_a_script_run_by_its_path_asks_service(root: pathlib.Path) -> None:
+    """/etc/rc.subr is there, and hands over to service(8)."""
+    subr = root / "etc/rc.subr"
+    subr.write_text(
+        subr.read_text(encoding="utf-8").replace("exec /usr/sbin/service", "echo service"), encoding="utf-8"
+    )
+    script = root / "usr/local/etc/rc.d/routed_ipsec_monitor"
+    script.write_text(MONITOR.replace("/etc/rc.subr", str(subr)), encoding="utf-8")
+    done = subprocess.run(
+        ["/bin/sh", "-eu", str(script), "onestart"], capture_output=True, text=True, check=False, timeout=20
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "service routed_ipsec_monitor onestart\n", "")
+
+
+def test_packages_bring_their_programs(root: pathlib.Path) -> None:
+    assert inside(root, "pkg", "install", "-y", "dpinger").returncode == 0
+    assert (root / "usr/local/bin/dpinger").stat().st_mode & 0o111
+
+
+def test_install_makes_a_root_freebsd(root: pathlib.Path) -> None:
     assert not (root / "usr/bin/ip").exists()
     assert (root / "usr/sbin/ifconfig").readlink() == pathlib.Path("/usr/local/lib/freebsd-sim/sim/standin")
     assert (root / "usr/local/lib/freebsd-sim/sim/standin").stat().st_mode & 0o111
