@@ -35,6 +35,19 @@ options:
     description:
       - MTU of the interface in bytes, from 1280 to 8192; the phase 2's when left out.
     type: int
+  mss:
+    description:
+      - Clamp the MSS of TCP connections through the interface to this many bytes less the headers, 40 for IPv4 and
+        60 for
+        IPv6, in both directions; from 576 to 65535. The MTU of the tunnel is a good value.
+      - On FreeBSD pf does it, and C(pf.conf) must include C(/usr/local/etc/routed_ipsec/scrub.conf).
+    type: int
+  outbound_nat:
+    description:
+      - Give packets that leave through the interface its own address as their source.
+      - On FreeBSD this needs filter mode C(if_ipsec), and C(nat-anchor "routed_ipsec/*") in C(pf.conf).
+    type: bool
+    default: false
 """
 
     # The same as suboptions, where an option of the same item is named by its path.

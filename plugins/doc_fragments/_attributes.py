@@ -23,7 +23,8 @@ attributes:
     support: full
   idempotent:
     description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no
+        change.
     support: full
   platform:
     description: Target OS/families that can be operated against.
@@ -49,7 +50,8 @@ attributes:
     details: This module does not change anything.
   idempotent:
     description:
-      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no
+        change.
     support: full
   platform:
     description: Target OS/families that can be operated against.

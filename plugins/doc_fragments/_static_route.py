@@ -24,7 +24,8 @@ options:
     type: str
   gateway:
     description:
-      - Next hop, as the name of an automatic gateway such as V(VTI_HQ_VTIV4), or as an address.
+      - Next hop, as the name of a gateway such as V(VTI_HQ_VTIV4) or of a gateway group, or as an address.
+      - A route through a group follows the gateway monitor.
       - Exactly one of O(gateway), O(interface) and O(blackhole) must be given.
     type: str
   interface:

@@ -70,20 +70,13 @@ firewall:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.filter_mode.state import ARGUMENTS
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.arguments import ARGUMENTS
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **ARGUMENTS,
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
-        supports_check_mode=True,
-    )
-    run(module, desire.filter_mode, report.filter_mode)
+    module = AnsibleModule(argument_spec=ARGUMENTS["filter_mode"], supports_check_mode=True)
+    run(module, "filter_mode")
 
 
 if __name__ == "__main__":

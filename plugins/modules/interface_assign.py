@@ -11,7 +11,9 @@ short_description: Assign a VTI
 version_added: 0.1.0
 description:
   - Gives an C(ipsecX) interface a logical name, and with it its automatic gateways C(NAME_VTIV4) and
-    C(NAME_VTIV6), which M(routed_ipsec.vti.static_route) takes by name.
+    C(NAME_VTIV6), which other modules take by name, in check mode too before they exist.
+  - Refused while the default gateway of the tunnel's address family is automatic, for the VTI might become it; pin it
+    first with M(routed_ipsec.vti.default_gateway).
 author:
   - routed_ipsec.vti contributors (@routed-ipsec)
 extends_documentation_fragment:
@@ -26,6 +28,7 @@ options:
     default: present
 seealso:
   - module: routed_ipsec.vti.ipsec_vti_phase2
+  - module: routed_ipsec.vti.default_gateway
   - module: routed_ipsec.vti.static_route
 """
 
@@ -72,32 +75,34 @@ interface:
   type: str
   sample: ipsec1
 gateways:
-  description: The automatic gateways, by name.
+  description: The automatic gateways, by name, with what the monitor says of them.
   returned: success
   type: dict
   sample:
     VTI_BRANCH1_VTIV4:
       address: 10.6.106.2
       interface: ipsec1
+      automatic: true
+      monitor: 10.6.106.2
+      status: online
+      latency_ms: 4.1
+      stddev_ms: 0.3
+      loss_percent: 0
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment.state import ARGUMENTS
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.arguments import ARGUMENTS
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
 
 
 def main() -> None:
     module = AnsibleModule(
-        argument_spec={
-            **ARGUMENTS,
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
+        argument_spec=ARGUMENTS["assignment"],
         required_one_of=[("interface", "phase2", "name")],
         mutually_exclusive=[("interface", "phase2")],
         supports_check_mode=True,
     )
-    run(module, desire.assignment, report.assignment)
+    run(module, "assignment")
 
 
 if __name__ == "__main__":

@@ -94,21 +94,13 @@ reqid:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2.state import ARGUMENTS
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.arguments import ARGUMENTS
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **ARGUMENTS,
-            "establish_timeout": {"type": "int", "default": 0},
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
-        supports_check_mode=True,
-    )
-    run(module, desire.phase2, report.phase2)
+    module = AnsibleModule(argument_spec=ARGUMENTS["phase2"], supports_check_mode=True)
+    run(module, "phase2")
 
 
 if __name__ == "__main__":

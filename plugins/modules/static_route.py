@@ -28,6 +28,7 @@ options:
     default: present
 seealso:
   - module: routed_ipsec.vti.interface_assign
+  - module: routed_ipsec.vti.gateway_group
   - name: route(8)
     description: The FreeBSD manual page on manipulating the routing tables.
     link: https://man.freebsd.org/cgi/man.cgi?route(8)
@@ -71,20 +72,13 @@ not_undone:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.arguments import ARGUMENTS
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.static_route.state import ARGUMENTS
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            **ARGUMENTS,
-            "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
-        },
-        supports_check_mode=True,
-    )
-    run(module, desire.static_route, report.static_route)
+    module = AnsibleModule(argument_spec=ARGUMENTS["static_route"], supports_check_mode=True)
+    run(module, "static_route")
 
 
 if __name__ == "__main__":

@@ -69,10 +69,51 @@ filter_mode:
   type: dict
   sample: {mode: if_ipsec}
 gateways:
-  description: The automatic gateways, by name.
+  description:
+    - The gateways that can be used, by name, in the words of M(routed_ipsec.vti.gateway) where they are declared.
+    - C(automatic) tells those of assigned VTIs. C(status), C(latency_ms), C(stddev_ms) and C(loss_percent) are what the
+      gateway monitor says, null where it says nothing.
   returned: success
   type: dict
-  sample: {VTI_HQ_VTIV4: {address: 10.6.106.1, interface: ipsec1}}
+  sample:
+    VTI_HQ_VTIV4:
+      address: 10.6.106.1
+      interface: ipsec1
+      automatic: true
+      monitor: 10.6.106.1
+      status: online
+      latency_ms: 4.1
+      stddev_ms: 0.3
+      loss_percent: 0
+gateway_groups:
+  description: The gateway groups in the words of M(routed_ipsec.vti.gateway_group).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: TO_HQ, trigger: down}]
+groups:
+  description:
+    - Which gateways of each group the monitor has selected, by the group's name; the one that routes lead through
+      (C(route)), the tier (C(tier), null with none up), and since when (C(since), seconds since 1970).
+  returned: success
+  type: dict
+  sample: {TO_HQ: {selected: [VTI_HQ_VTIV4], route: VTI_HQ_VTIV4, tier: 1, since: 1732444444.1}}
+default_gateway:
+  description: The default gateways in the words of M(routed_ipsec.vti.default_gateway), or null where none was pinned.
+  returned: success
+  type: dict
+  sample: {ipv4: WAN_GW, ipv6: none}
+policy_routes:
+  description: The policy routes in the words of M(routed_ipsec.vti.policy_route).
+  returned: success
+  type: list
+  elements: dict
+  sample: [{name: guests, interface: lan1, gateway: VTI_HQ_VTIV4}]
+monitor:
+  description: Whether the gateway monitor is running, and whether it starts at boot (C(enabled)).
+  returned: success
+  type: dict
+  sample: {running: true, enabled: true}
 interfaces:
   description:
     - The C(ipsecX) interfaces of the kernel, by name, those of others included.
@@ -81,11 +122,21 @@ interfaces:
   type: dict
   sample: {ipsec1: {reqid: 5001, mtu: 1400, up: true, running: true}}
 tunnels:
-  description: How each tunnel does; states and counters are null while there is no SA.
+  description:
+    - How each tunnel does; states and counters are null while there is no SA.
+    - C(mtu_advice) is the largest MTU whose packets pass a path of 1500 bytes in one piece with the tunnel's ESP
+      proposals, as plain ESP (C(esp)) and in UDP as behind NAT (C(esp_in_udp)); null below 1280 or where not known.
   returned: success
   type: list
   elements: dict
-  sample: [{phase1: hq, child: hq, interface: ipsec1, ike_state: ESTABLISHED, child_state: INSTALLED}]
+  sample:
+    - phase1: hq
+      child: hq
+      interface: ipsec1
+      mtu: 1400
+      mtu_advice: {esp: 1438, esp_in_udp: 1422}
+      ike_state: ESTABLISHED
+      child_state: INSTALLED
 sas:
   description: All IKE SAs and their children, as strongSwan lists them.
   returned: success

@@ -14,6 +14,8 @@ description:
   - A change to the tunnel that carries the SSH session is safe only in one call; and a fleet costs one round
     trip for each host.
   - When a step fails, all is put back as it was.
+  - Refused while the default gateway of a tunnel's address family is automatic; see
+    M(routed_ipsec.vti.default_gateway).
 author:
   - routed_ipsec.vti contributors (@routed-ipsec)
 extends_documentation_fragment:
@@ -21,7 +23,11 @@ extends_documentation_fragment:
   - routed_ipsec.vti._phase1.site
   - routed_ipsec.vti._phase2.site
   - routed_ipsec.vti._assignment.site
+  - routed_ipsec.vti._gateway.site
+  - routed_ipsec.vti._gateway_group.site
   - routed_ipsec.vti._static_route.site
+  - routed_ipsec.vti._policy_route.site
+  - routed_ipsec.vti._default_gateway.site
   - routed_ipsec.vti._filter_mode.site
 options:
   purge:
@@ -40,7 +46,11 @@ seealso:
   - module: routed_ipsec.vti.ipsec_phase1
   - module: routed_ipsec.vti.ipsec_vti_phase2
   - module: routed_ipsec.vti.interface_assign
+  - module: routed_ipsec.vti.gateway
+  - module: routed_ipsec.vti.gateway_group
+  - module: routed_ipsec.vti.default_gateway
   - module: routed_ipsec.vti.static_route
+  - module: routed_ipsec.vti.policy_route
   - module: routed_ipsec.vti.filter_mode
   - module: routed_ipsec.vti.vti_info
 """
@@ -94,13 +104,19 @@ not_undone:
   elements: str
   sample: []
 gateways:
-  description: The automatic gateways, by name.
+  description: The gateways, by name, with what the monitor says of them; null where it says nothing.
   returned: success
   type: dict
   sample:
     VTI_HQ_VTIV4:
       address: 10.6.106.1
       interface: ipsec1
+      automatic: true
+      monitor: 10.6.106.1
+      status: online
+      latency_ms: 4.1
+      stddev_ms: 0.3
+      loss_percent: 0
 firewall:
   description:
     - Whether the rules for pf count (C(enforced)), and what keeps them from it (C(reason)).
@@ -111,29 +127,13 @@ firewall:
 """
 
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.discreet import DiscreetModule
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment import state as assignment
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.filter_mode import state as filter_mode
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1 import state as phase1
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2 import state as phase2
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire, report
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.arguments import ARGUMENTS
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.run import run
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.static_route import state as static_route
 
 
 def main() -> None:
-    module = DiscreetModule(
-        argument_spec={
-            "phase1": {"type": "list", "elements": "dict", "default": [], "options": phase1.ARGUMENTS},
-            "phase2": {"type": "list", "elements": "dict", "default": [], "options": phase2.ARGUMENTS},
-            "assignments": {"type": "list", "elements": "dict", "default": [], "options": assignment.ARGUMENTS},
-            "static_routes": {"type": "list", "elements": "dict", "default": [], "options": static_route.ARGUMENTS},
-            "filter_mode": {"type": "dict", "options": filter_mode.ARGUMENTS},
-            "purge": {"type": "bool", "default": False},
-            "establish_timeout": {"type": "int", "default": 0},
-        },
-        supports_check_mode=True,
-    )
-    run(module, desire.site, report.site)
+    module = DiscreetModule(argument_spec=ARGUMENTS["site"], supports_check_mode=True)
+    run(module, "site")
 
 
 if __name__ == "__main__":

@@ -14,42 +14,19 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.converge im
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import CommandError, FileError
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.steps import RemoveFile, Result, WriteFile
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.system import File, execute
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment import state as assignment
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.filter_mode import state as filter_mode
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1 import state as phase1
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2 import state as phase2
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.arguments import ARGUMENTS
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.checks import ready
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.transition import transition
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.static_route import state as static_route
 from ansible_collections.routed_ipsec.vti.tests.sim.freebsd import FreeBSD, Network
-
-_STATE = {"state": {"type": "str", "choices": ["present", "absent"], "default": "present"}}
-_ESTABLISH = {"establish_timeout": {"type": "int", "default": 0}}
-SPECS = {
-    "phase1": {**phase1.ARGUMENTS, **_STATE, **_ESTABLISH},
-    "phase2": {**phase2.ARGUMENTS, **_STATE, **_ESTABLISH},
-    "assignment": {**assignment.ARGUMENTS, **_STATE},
-    "static_route": {**static_route.ARGUMENTS, **_STATE},
-    "filter_mode": {**filter_mode.ARGUMENTS, **_STATE},
-    "site": {
-        "phase1": {"type": "list", "elements": "dict", "default": [], "options": phase1.ARGUMENTS},
-        "phase2": {"type": "list", "elements": "dict", "default": [], "options": phase2.ARGUMENTS},
-        "assignments": {"type": "list", "elements": "dict", "default": [], "options": assignment.ARGUMENTS},
-        "static_routes": {"type": "list", "elements": "dict", "default": [], "options": static_route.ARGUMENTS},
-        "filter_mode": {"type": "dict", "options": filter_mode.ARGUMENTS},
-        "purge": {"type": "bool", "default": False},
-        "establish_timeout": {"type": "int", "default": 0},
-    },
-}
-"""The argument specs, by the function of desire.py that a module uses."""
 
 
 class SimulatedSystem:
     """System on a simulated host. ``fail_at`` makes the n-th step that is applied fail (counted from 0)."""
 
     platform = "FreeBSD"
+    python = "/usr/local/bin/python3.11"
 
     def __init__(self, host: FreeBSD) -> None:
         self.host = host
@@ -96,7 +73,7 @@ class SimulatedSystem:
 
 def options(kind: str, given: dict) -> dict:
     """Options as AnsibleModule would hand them over."""
-    result = ArgumentSpecValidator(SPECS[kind]).validate(given)
+    result = ArgumentSpecValidator(ARGUMENTS[kind]).validate(given)
     assert not result.error_messages, result.error_messages
     return result.validated_parameters
 
@@ -156,7 +133,10 @@ def pair() -> tuple[FreeBSD, FreeBSD]:
     hosts = []
     for name, wan, lan in (("hq", "192.0.2.1/24", "10.1.0.1/24"), ("branch", "192.0.2.2/24", "10.2.0.1/24")):
         host = FreeBSD(
-            name, {"vtnet0": [wan, f"2001:db8::{wan[8]}/64"], "vtnet1": [lan]}, network, gateway="192.0.2.254"
+            name,
+            {"vtnet0": [wan, f"2001:db8::{wan[8]}/64"], "vtnet1": [lan]},
+            network,
+            gateway="192.0.2.254,2001:db8::fe",
         )
         host.files["/etc/rc.conf"] += 'strongswan_enable="YES"\n'
         assert host.run(["service", "strongswan", "start"]).rc == 0

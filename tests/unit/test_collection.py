@@ -11,6 +11,7 @@ import pathlib
 
 import pytest
 import yaml
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.monitor.state import sources
 
 ROOT = pathlib.Path(__file__).parents[2]
 UTILS = ROOT / "plugins" / "module_utils"
@@ -53,6 +54,18 @@ def test_every_module_is_in_the_action_group():
     runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
     modules = {path.stem for path in (ROOT / "plugins" / "modules").glob("*.py")}
     assert set(runtime["action_groups"]["vti"]) == modules
+
+
+def test_every_module_that_changes_something_is_told_what_went_before():
+    runtime = yaml.safe_load((ROOT / "meta" / "runtime.yml").read_text())
+    routed = runtime["plugin_routing"]["modules"]
+    assert {"vti_site", *routed} == set(runtime["action_groups"]["vti"]) - {"vti_info"}
+    assert {entry["action_plugin"] for entry in routed.values()} == {"routed_ipsec.vti.vti_site"}
+
+
+def test_the_whole_monitor_is_copied_to_hosts():
+    names = {path.name for path in (UTILS / "_monitor").glob("*.py")}
+    assert {path.rpartition("/")[2] for path in sources()} == names
 
 
 def test_every_guide_is_listed():

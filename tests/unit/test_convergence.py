@@ -49,8 +49,9 @@ def fresh_host(foreign: set[str]) -> FreeBSD:
         "gw",
         {"vtnet0": ["192.0.2.1/24", "2001:db8::1/64"], "vtnet1": ["10.1.0.1/24"]},
         Network(),
-        gateway="192.0.2.254",
+        gateway="192.0.2.254,2001:db8::fe",
     )
+    host.files["/usr/local/bin/dpinger"] = ""
     host.files["/etc/sysctl.conf"] = "# A person's.\nkern.coredump=0\n"
     host.files["/etc/rc.conf"] += 'strongswan_enable="YES"\n'
     for module in ("ipsec", "if_enc"):
@@ -73,6 +74,7 @@ def gateways(draw) -> dict:
     """Options of vti_site that make sense together."""
     peers = draw(st.lists(st.integers(10, 14), unique=True, max_size=3))
     options: dict = {"phase1": [], "phase2": [], "assignments": [], "static_routes": [], "purge": True}
+    usable: list[str] = []
     for peer in peers:
         name, version = f"p{peer}", draw(st.sampled_from([1, 2, 2]))
         split = draw(st.booleans())
@@ -112,9 +114,16 @@ def gateways(draw) -> dict:
             up = draw(st.integers(0, 4)) > 0
             options["assignments"].append({"phase2": f"{name}v{min(families)}", "name": f"VTI_{peer}", "enabled": up})
             if up and 4 in families and ((version == 2 and not split) or min(families) == 4):
+                usable.append(f"VTI_{peer}_VTIV4")
                 options["static_routes"].append(
-                    {"name": f"lan{peer}", "network": f"10.{peer}.0.0/16", "gateway": f"VTI_{peer}_VTIV4"}
+                    {"name": f"lan{peer}", "network": f"10.{peer}.0.0/16", "gateway": usable[-1]}
                 )
+    if usable and draw(st.booleans()):
+        options.update(draw(grouped(usable)))
+        options["static_routes"].append({"name": "grouped", "network": "10.200.0.0/16", "gateway": "GROUP"})
+    if draw(st.booleans()):
+        options["gateways"] = [*options.get("gateways", ()), {**WAN, "monitor_disable": draw(st.booleans())}]
+        options["default_gateway"] = {"ipv4": "WAN_GW", "ipv6": draw(st.sampled_from(["none", "automatic"]))}
     if draw(st.booleans()):
         options["static_routes"].append({"name": "nowhere", "network": "10.0.0.0/9", "blackhole": True})
     if draw(st.booleans()):
@@ -138,6 +147,28 @@ DRIFTS = (
     "down",
     "description",
 )
+
+
+WAN = {"name": "WAN_GW", "interface": "vtnet0", "address": "192.0.2.254", "monitor": "198.51.100.53"}
+
+
+@st.composite
+def grouped(draw, usable: list[str]) -> dict:
+    """A group of some gateways, what is told of them, and a policy route."""
+    members = [{"gateway": name, "tier": draw(st.integers(1, 3))} for name in usable]
+    on_down = draw(st.sampled_from(["block", "follow"]))
+    return {
+        "gateways": [{"name": usable[0], "weight": draw(st.integers(1, 3)), "force_down": draw(st.booleans())}],
+        "gateway_groups": [{"name": "GROUP", "members": members}],
+        "policy_routes": [
+            {
+                "name": "lan",
+                "interface": "vtnet1",
+                "gateway": draw(st.sampled_from(["GROUP", *usable])),
+                "on_down": on_down,
+            }
+        ],
+    }
 
 
 def drift(system: SimulatedSystem, what: str, pick: int) -> None:

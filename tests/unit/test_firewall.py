@@ -52,7 +52,8 @@ def test_rules_are_checked_loaded_and_anchored():
     assert "pass in inet proto esp from 192.0.2.1 to 192.0.2.2 keep state" in loaded
     assert "pass in inet proto udp from 192.0.2.1 to 192.0.2.2 port = sae-urn keep state" in loaded
     for rule in ("pass in on enc0", "pass out on enc0", "pass out on ipsec1"):
-        assert f"{rule} all flags S/SA keep state (floating)" in loaded
+        assert f"{rule} all flags S/SA keep state" in loaded
+        assert f"{rule} all keep state (floating)" in system.host.files[firewall.RULES]
     assert system.host.files["/etc/pf.conf"].startswith(PERSONS)
     assert run(system, "site", **SITE) == []
     assert report.everything(observe(system))["firewall"] == {"enforced": True, "reason": None}
@@ -84,14 +85,16 @@ def test_lines_that_pf_conf_lacks_are_told():
     assert system.host.files["/etc/pf.conf"] == PERSONS
     told = report.everything(observe(system))["firewall"]
     assert told["enforced"] is False
-    for line in firewall.LINES:
-        assert line in told["reason"]
+    for line in (firewall.FILTER, firewall.LOAD):
+        assert line.text in told["reason"]
 
 
 def test_rules_that_a_person_loads_by_hand_outlive_teardown_empty():
-    by_hand = PERSONS + "\n".join(firewall.LINES) + "\n"
-    system = prepared(running=True, pf_conf=by_hand)
+    by_hand = PERSONS + f"{firewall.FILTER.text}\n{firewall.LOAD.text}\n"
+    system = prepared(running=True)
     run(system, "site", **{**SITE, "filter_mode": {**SITE["filter_mode"], "manage_pf_conf": False}})
+    system.host.files["/etc/pf.conf"] = by_hand
+    assert system.host.run(["pfctl", "-f", "/etc/pf.conf"]).rc == 0
     assert report.everything(observe(system))["firewall"]["enforced"]
     run(system, "site", purge=True)
     assert "pass" not in system.host.files[firewall.RULES]
@@ -132,10 +135,39 @@ def test_a_phase1_alone_needs_no_filter_mode():
     assert any(str(step) == f"write {firewall.RULES}" for step in steps)
 
 
-@given(st.text(alphabet="ab#\n \"'", max_size=40))
-def test_pf_conf_gets_and_loses_the_lines(text):
-    added = firewall.with_lines(text, wanted=True)
-    assert firewall.complaint(firewall.Firewall(running=True, loaded=True), added) is None
-    assert firewall.with_lines(added, wanted=True) == added
-    assert firewall.with_lines(added, wanted=False) == text
+NEEDS = st.builds(firewall.Needs, scrub=st.booleans(), nat=st.booleans(), policy=st.booleans())
+
+
+@given(st.text(alphabet="ab#\n \"'", max_size=40), NEEDS)
+def test_pf_conf_gets_and_loses_the_lines(text, needs):
+    added = firewall.with_lines(text, needs)
+    assert firewall.complaint(firewall.Firewall(running=True, loaded=True), added, needs) is None
+    assert firewall.with_lines(added, needs) == added
+    assert block.bare(added, "pf.conf") == text
     assert block.read(text, "pf.conf") is None
+
+
+EVERYTHING = firewall.Needs(scrub=True, nat=True, policy=True)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("set skip on lo0\nscrub in all\npass all\n", ["set", "include", "scrub", "nat-anchor", "pass", "anchor"]),
+        (
+            "scrub in all\nnat on vtnet0 from any to any -> (vtnet0)\n",
+            ["include", "scrub", "nat-anchor", "nat", "anchor"],
+        ),
+        ("# anchor\nlan = vtnet1\n", ["#", "lan", "include", "nat-anchor", "anchor"]),
+        ("", ["include", "nat-anchor", "anchor"]),
+    ],
+)
+def test_what_pf_wants_earlier_comes_earlier(text, expected):
+    rows = [row for row in firewall.with_lines(text, EVERYTHING).splitlines() if "routed_ipsec.vti" not in row]
+    assert [row.split()[0] for row in rows] == [*expected, "load", "load"]
+
+
+def test_a_person_s_own_lines_are_not_repeated():
+    lines = [line.text for line in EVERYTHING.lines]
+    text = "".join(f"{line}\n" for line in lines)
+    assert firewall.with_lines(text, EVERYTHING) == text

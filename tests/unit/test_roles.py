@@ -79,7 +79,7 @@ def test_tasks_use_no_undeclared_variable(role: pathlib.Path) -> None:
         declared |= set(re.findall(r"(?:register|loop_var): (\w+)", text))
         declared |= set(re.findall(rf"^ +(__{role.name}_\w+):", text, re.MULTILINE))
     for path, text in texts.items():
-        for name in re.findall(rf"(?<![\w.])((?:__)?{role.name}_\w+)\b(?!\.yml|=.YES)", text):
+        for name in re.findall(rf"(?<![\w.])((?:__)?{role.name}_\w+)\b(?!\.yml|=.YES|: \"\{{\{{)", text):
             assert name in declared, f"{path}: {name}"
 
 

@@ -15,6 +15,7 @@ import platform
 import signal
 import stat
 import subprocess
+import sys
 import tempfile
 import typing as t
 
@@ -25,7 +26,8 @@ if t.TYPE_CHECKING:
     from .steps import Program, Step
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_LOCK = "/var/run/routed_ipsec.lock"
+LOCK = "/var/run/routed_ipsec.lock"
+"""Held while a run works on the node, and by whatever else changes it in our name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +44,10 @@ class System(t.Protocol):
     @property
     def platform(self) -> str:
         """``FreeBSD`` or ``Linux``, as platform.system() says it."""
+
+    @property
+    def python(self) -> str:
+        """The path of the Python that runs this, for services that need one."""
 
     def run(self, argv: t.Sequence[str], *, stdin: str | None = None, timeout: float = DEFAULT_TIMEOUT) -> Result:
         """Run a program; CommandError when it is missing or does not end within ``timeout`` seconds."""
@@ -85,6 +91,7 @@ class HostSystem:
     """The node this process runs on."""
 
     platform = platform.system()
+    python = sys.executable or "/usr/bin/env python3"
 
     def run(self, argv: t.Sequence[str], *, stdin: str | None = None, timeout: float = DEFAULT_TIMEOUT) -> Result:
         environment = {"PATH": f"{os.environ.get('PATH', '')}:{_PATH}", "LC_ALL": "C", "HOME": "/"}
@@ -143,9 +150,9 @@ class HostSystem:
     @contextlib.contextmanager
     def exclusive(self) -> t.Iterator[None]:
         try:
-            descriptor = os.open(_LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
-            raise FileError(f"{_LOCK}: {_why(error)}; run the task as root (become: true)") from None
+            raise FileError(f"{LOCK}: {_why(error)}; run the task as root (become: true)") from None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
             yield

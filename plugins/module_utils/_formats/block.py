@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A marked block of ours in a text file that is a person's."""
+"""Marked blocks of ours in a text file that is a person's: one at its end, others where they have to come earlier."""
 
 from __future__ import annotations
 
@@ -17,6 +17,10 @@ _UNTERMINATED = "# the line above this block had no line break\n"
 _BLOCK = re.compile(
     rf"^{re.escape(BEGIN)}\n(?P<note>{_UNTERMINATED})?(?P<lines>(?:.*\n)*?){re.escape(END)}(?:\n|\Z)", re.MULTILINE
 )
+_EARLIER = re.compile(
+    rf"^{re.escape(BEGIN)}, (?P<name>\w+)\n(?:.*\n)*?{re.escape(END)}, (?P=name)(?:\n|\Z)", re.MULTILINE
+)
+_EARLIER_MARKER = re.compile(rf"^(?:{re.escape(BEGIN)}|{re.escape(END)}), \w+$", re.MULTILINE)
 _MARKER = re.compile(rf"^(?:{re.escape(BEGIN)}|{re.escape(END)})$", re.MULTILINE)
 
 
@@ -39,6 +43,29 @@ def write(text: str, lines: list[str] | None, what: str) -> str:
     if text and not text.endswith("\n"):
         return f"{text}\n{_render(lines, _UNTERMINATED)}"
     return text + _render(lines, "")
+
+
+def insert(text: str, name: str, lines: list[str], later: re.Pattern[str]) -> str:
+    """``text`` with an earlier block of ours, a word its name, before the first line that ``later`` matches.
+
+    Where nothing matches, before our block at the end; there has to be either. The text must not have one of that name.
+    """
+    if not lines:
+        return text
+    found = [match.start() for match in (later.search(text), _MARKER.search(text)) if match]
+    if not found:
+        raise ParseError("the place for our earlier block cannot be told")
+    place = min(found)
+    block = "".join(f"{line}\n" for line in (f"{BEGIN}, {name}", *lines, f"{END}, {name}"))
+    return text[:place] + block + text[place:]
+
+
+def bare(text: str, what: str) -> str:
+    """``text`` without any block of ours: what a person has written. ParseError if markers do not pair up."""
+    without = _EARLIER.sub("", text)
+    if _EARLIER_MARKER.search(without):
+        raise ParseError(f"{what}: the markers {BEGIN + ', NAME'!r} and {END + ', NAME'!r} do not enclose a block")
+    return write(without, None, what)
 
 
 def _without(text: str, found: re.Match[str]) -> str:

@@ -33,12 +33,16 @@ class Link:
 
 @dataclasses.dataclass(frozen=True)
 class Address:
-    """An address in canonical spelling; ``peer`` is the far end of a point-to-point address."""
+    """An address in canonical spelling; ``peer`` is the far end of a point-to-point address.
+
+    ``dynamic``: it has a lifetime, as addresses from DHCP or a router advertisement have.
+    """
 
     address: str
     prefixlen: int
     peer: str | None = None
     tentative: bool = False
+    dynamic: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +77,39 @@ def routes(text: str) -> tuple[Route, ...]:
     return tuple(route for routes in _read(text, "route", _routes) for route in routes)
 
 
+def defaults(text: str, network: str) -> tuple[tuple[str, str, str, str], ...]:
+    """The static default routes of all tables but the main one, for one family whose default is ``network``.
+
+    Each is its table, the network, its metric ("" for the family's own), and what ip-route(8) would be told after the
+    network: "unreachable" or "throw", or the way to one next hop or several.
+    """
+    return tuple(found for each in _read(text, "route", _default) for found in each if found[1] == network)
+
+
+def _default(entry: Mapping[str, t.Any]) -> tuple[tuple[str, str, str, str], ...]:
+    table = str(entry.get("table", "main"))
+    if entry["dst"] != "default" or table == "main" or entry.get("protocol") != "static":
+        return ()
+    if entry.get("type", "unicast") != "unicast":
+        words = str(entry["type"])
+    elif "nexthops" in entry:
+        words = " ".join(f"nexthop {_way(hop)} weight {hop['weight']}" for hop in entry["nexthops"])
+    else:
+        words = _way(entry)
+    metric = entry.get("metric", 0)
+    network = _destination(entry)
+    return ((table, network, "" if metric == METRICS[network] else str(metric), words),)
+
+
+METRICS = {DEFAULTS[4]: 0, DEFAULTS[6]: 1024}
+"""The metric of a default route that was given none (ip-route(8))."""
+
+
+def _way(hop: Mapping[str, t.Any]) -> str:
+    gateway = _gateway(hop)
+    return f"via {gateway} dev {hop['dev']}" if gateway else f"dev {hop['dev']}"
+
+
 def _read(text: str, what: str, convert: Callable[[Mapping[str, t.Any]], T]) -> list[T]:
     """Convert each object; old releases print nothing for an empty list, and empty objects for what they skip."""
     try:
@@ -105,6 +142,7 @@ def _address(info: Mapping[str, t.Any]) -> Address:
         prefixlen=info["prefixlen"],
         peer=canonical_address(info["address"]) if "address" in info else None,
         tentative=info.get("tentative", False),
+        dynamic=info.get("dynamic", False),
     )
 
 

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -17,6 +18,8 @@ import typing as t
 
 import yaml
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import VtiError
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._monitor import plan, probers
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.monitor.state import LIBRARY, SERVICE
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import report
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.platform import FreeBSD as Platform
@@ -61,6 +64,38 @@ def site(
 BOTH = site([PHASE2, SIX], [{**LAN, "gateway": GATEWAY}, {**LAN6, "gateway": GATEWAY6}, NOWHERE, NOWHERE6])
 NOTHING = {"purge": True}
 PF = {**PHASE1, "firewall_rules": True}
+WAN_GW = {"name": "WAN_GW", "interface": "vtnet0", "address": "192.0.2.254", "gw_down_kill_states": "gateway"}
+WAN_GW6 = {"name": "WAN_GW6", "interface": "vtnet0", "address": "2001:db8::fe"}
+TO_HQ = {
+    "name": "TO_HQ",
+    "members": [{"gateway": GATEWAY}, {"gateway": "WAN_GW", "tier": 2}],
+    "keep_failover_states": False,
+}
+TO_HQ6 = {"name": "TO_HQ6", "members": [{"gateway": GATEWAY6}, {"gateway": "WAN_GW6", "tier": 2}]}
+WATCHED = site(
+    [PHASE2, SIX],
+    [{**LAN, "gateway": "TO_HQ"}, {**LAN6, "gateway": "TO_HQ6"}],
+    gateways=[WAN_GW, WAN_GW6],
+    gateway_groups=[TO_HQ, TO_HQ6],
+)
+CLAMPED = {**VTI_HQ, "mss": 1400, "outbound_nat": True}
+POLICY = {"name": "guests", "interface": "vtnet1", "gateway": "TO_HQ"}
+
+
+def defaults(ipv4: str, ipv6: str) -> dict[str, t.Any]:
+    """Options of vti_site for gateways and the default gateways among them."""
+    return {
+        **WATCHED,
+        "gateways": [
+            WAN_GW,
+            WAN_GW6,
+            {"name": "OTHER", "interface": "vtnet0", "address": "192.0.2.253"},
+            {"name": "OTHER6", "interface": "vtnet0", "address": "2001:db8::fd"},
+        ],
+        "default_gateway": {"ipv4": ipv4, "ipv6": ipv6},
+    }
+
+
 SEQUENCES: dict[str, list[dict[str, t.Any]]] = {
     "both families, made and removed": [BOTH, NOTHING],
     "everything about a tunnel changes": [
@@ -93,6 +128,23 @@ SEQUENCES: dict[str, list[dict[str, t.Any]]] = {
         site([PHASE2], filter_mode={"mode": "if_ipsec"}),
         site([PHASE2]),
     ],
+    "gateways, a monitor renewed": [WATCHED, NOTHING],
+    "default gateways": [
+        defaults("OTHER", "OTHER6"),
+        defaults("none", "none"),
+        defaults("WAN_GW", "WAN_GW6"),
+        NOTHING,
+    ],
+    "pf, policy routes, clamps and NAT": [
+        {
+            **WATCHED,
+            "assignments": [CLAMPED],
+            "policy_routes": [POLICY],
+            "filter_mode": {"mode": "if_ipsec", "manage_pf_conf": True},
+        },
+        {**WATCHED, "filter_mode": {"mode": "if_ipsec", "manage_pf_conf": True}},
+        NOTHING,
+    ],
     "pf": [
         site([PHASE2], phase1=PF, filter_mode={"mode": "enc", "inner_rules": True, "manage_pf_conf": True}),
         NOTHING,
@@ -112,6 +164,7 @@ class Collected(SimulatedSystem):
 
 def hosts(*, pf: bool = False) -> tuple[FreeBSD, FreeBSD]:
     hq, branch = pair()
+    branch.files["/usr/local/bin/dpinger"] = ""
     if pf:
         branch.files["/etc/pf.conf"] = "set skip on lo0\npass all\n"
         for argv in (["kldload", "pf"], ["pfctl", "-f", "/etc/pf.conf"], ["pfctl", "-e"]):
@@ -201,9 +254,12 @@ def by_modules() -> set[tuple[str, ...]]:
     """Every command that the modules run in a broad set of runs."""
     Collected.seen.clear()
     for name, sequence in SEQUENCES.items():
-        system = Collected(hosts(pf=name == "pf")[1])
+        system = Collected(hosts(pf=name.startswith("pf"))[1])
         for options in sequence:
             run(system, "site", **options)
+            if "renewed" in name and options is WATCHED:
+                system.host.files[f"{LIBRARY}/{SERVICE}/plan.py"] += "# as an older release had it\n"
+                run(system, "site", **options)
     _drifted(Collected(hosts()[1]))
     _tunnels_with_a_peer(Collected(hosts()[1]))
     stopped = Collected(FreeBSD("down", {"vtnet0": ["192.0.2.2/24"]}, Network()))
@@ -212,6 +268,31 @@ def by_modules() -> set[tuple[str, ...]]:
     for verb, me, peer in (("up-client", "192.0.2.2", "192.0.2.1"), ("up-client-v6", "2001:db8::2", "2001:db8::1")):
         Collected.seen.add(tuple(updown(verb, me, peer)))
     return set(Collected.seen)
+
+
+def by_the_monitor() -> set[tuple[str, ...]]:
+    """Every command that the gateway monitor runs on FreeBSD: probers, routes, rules, the end of states."""
+    system = SimulatedSystem(hosts(pf=True)[1])
+    run(system, "site", **WATCHED, policy_routes=[POLICY])
+    config = json.loads(system.host.files["/usr/local/etc/routed_ipsec/monitor.conf"])
+    targets = {name: (name,) for name in config["gateways"]}
+    first = {"TO_HQ": GATEWAY, "TO_HQ6": GATEWAY6}
+    second = {"TO_HQ": "WAN_GW", "TO_HQ6": "WAN_GW6"}
+    programs = []
+    for routes in (first, second):
+        selections = {**targets, **{name: (gateway,) for name, gateway in routes.items()}}
+        programs += plan.commands(config, selections, routes)
+    programs += plan.kills(config, ["WAN_GW"], ["TO_HQ"], {}, linux=False)
+    config["gateways"]["WAN_GW"]["gw_down_kill_states"] = "all"
+    programs += plan.kills(config, ["WAN_GW"], [], {}, linux=False)
+    found = {argv for program in programs for argv in program.tries}
+    for name, gateway in config["gateways"].items():
+        numbers = (
+            gateway[key] for key in ("interval", "loss_interval", "time_period", "alert_interval", "data_payload")
+        )
+        probe = probers.Probe(name, gateway["interface"], gateway["source"], gateway["monitor"], *numbers)
+        found.add(("dpinger", *probers.dpinger_job("dpinger", probe).argv[1:]))
+    return found
 
 
 def _tasks(path: pathlib.Path) -> t.Iterator[dict[str, t.Any]]:
@@ -228,6 +309,10 @@ _SAMPLES: dict[str, t.Any] = {
     "__gateway_rc_conf_d": {"results": []},
     "ansible_facts": {"system": "FreeBSD", "os_family": "FreeBSD"},
     "ansible_check_mode": False,
+    "gateway_gateways": [{"name": "WAN_GW"}],
+    "gateway_gateway_groups": [],
+    "gateway_policy_routes": [],
+    "gateway_assignments": [],
     "gateway_forward_ipv4": True,
     "gateway_forward_ipv6": True,
 }

@@ -23,7 +23,7 @@ HARDWARE = {"vtnet0": ["192.0.2.1/24", "2001:db8::1/64"], "vtnet1": ["10.1.0.1/2
 
 
 def fresh() -> FreeBSD:
-    return FreeBSD("gw", HARDWARE, Network(), gateway="192.0.2.254")
+    return FreeBSD("gw", HARDWARE, Network(), gateway="192.0.2.254,2001:db8::fe")
 
 
 def with_charon() -> FreeBSD:

@@ -19,6 +19,7 @@ from ansible_collections.routed_ipsec.vti.tests.unit.freebsd.runs import (
     SEQUENCES,
     by_modules,
     by_roles_and_playbooks,
+    by_the_monitor,
     hosts,
 )
 from ansible_collections.routed_ipsec.vti.tests.unit.simulated import SimulatedSystem, run
@@ -88,7 +89,7 @@ each_row = pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row.section}:
 
 @functools.cache
 def ran_by_us() -> frozenset[tuple[str, ...]]:
-    return frozenset(by_modules() | by_roles_and_playbooks())
+    return frozenset(by_modules() | by_roles_and_playbooks() | by_the_monitor())
 
 
 @functools.cache
@@ -96,7 +97,7 @@ def ran_at_boot() -> frozenset[tuple[str, ...]]:
     """The commands of rc for our interfaces and routes, after each state of the runs."""
     found: set[tuple[str, ...]] = set()
     for name, sequence in SEQUENCES.items():
-        host = hosts(pf=name == "pf")[1]
+        host = hosts(pf=name.startswith("pf"))[1]
         for options in sequence:
             run(SimulatedSystem(host), "site", **options)
             found |= set(boot.commands(dict(host.files), "enc0 lo0"))

@@ -33,6 +33,7 @@ class RecordedSystem:
     """A System whose programs have printed what is recorded; its only file is swanctl.conf."""
 
     platform = "FreeBSD"
+    python = "/usr/local/bin/python3.11"
 
     def __init__(self, **changed: str | Result) -> None:
         self.answers = {**UP, **{name.replace("_", " "): answer for name, answer in changed.items()}}
@@ -51,6 +52,9 @@ class RecordedSystem:
 
     def names(self, directory):
         return ()
+
+    def exists(self, path):
+        return False
 
 
 def test_a_gateway_as_recorded():

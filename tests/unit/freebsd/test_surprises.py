@@ -14,6 +14,7 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors impo
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.steps import Result
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.interface import freebsd as interface
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.interface.state import Address, Interface
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.monitor import freebsd as monitor
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import report
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.swanctl import state as swanctl
@@ -269,7 +270,7 @@ def test_one_of_several_ways_is_never_changed():
 
 def test_a_gateway_goes_with_every_deletion_but_a_blackhole_s():
     deletions = [argv for argv in by_modules() if argv[:3] == ("route", "-n", "delete")]
-    bare = {argv[-1] for argv in deletions if argv[-1] == argv[argv.index("-net") + 1]}
+    bare = {argv[-1] for argv in deletions if "/" in argv[-1] or argv[-1] == "default"}
     assert bare == {"10.9.0.0/16", "2001:db8:9::/48"}
 
 
@@ -296,7 +297,7 @@ TASKS = sorted([*(ROOT / "roles").glob("*/*/*.yml"), *(ROOT / "playbooks").glob(
 CODE = sorted([*(ROOT / "plugins").rglob("*.py"), *TASKS])
 
 
-@pytest.mark.parametrize("word", ["sysrc", "kldstat", "community.general.sysrc", "onestatus"])
+@pytest.mark.parametrize("word", ["sysrc", "kldstat", "community.general.sysrc"])
 def test_a_program_that_misleads_is_not_used(word):
     """sysrc escapes nothing, kldstat -m knows if_ipsec by no such name, service X status is 0 when not enabled."""
     assert len(CODE) > 50
@@ -304,10 +305,21 @@ def test_a_program_that_misleads_is_not_used(word):
     assert [path.name for path in CODE if used.search(path.read_text(encoding="utf-8"))] == []
 
 
-def test_services_are_started_by_ansible_s_module_only():
+def test_services_of_others_are_started_by_ansible_s_module_only():
     """service strongswan start keeps standard output open, and its status says nothing of a disabled service."""
     ran = [argv for argv in by_modules() if argv[0] in ("service", "/usr/sbin/service")]
-    assert ran == []
+    assert {argv[1] for argv in ran} <= {"routed_ipsec_monitor"}
+    assert all(argv[2].startswith("one") for argv in ran)
+
+
+def test_our_own_service_lets_go_of_standard_output():
+    """daemon(8) does so with -f; without, whoever starts it would wait for as long as it runs."""
+    script = monitor.script("", "/usr/local/bin/python3", "/usr/local/etc/routed_ipsec")
+    assert 'command="/usr/sbin/daemon"' in script
+    assert re.search(r'^command_args="-f ', script, re.MULTILINE)
+
+
+def test_services_are_no_command_of_a_task():
     for path in TASKS:
         assert not re.search(r"\[service,|service strongswan", path.read_text(encoding="utf-8")), path
 

@@ -25,11 +25,16 @@ ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str"},
     "enabled": {"type": "bool", "default": True},
     "mtu": {"type": "int"},
+    "mss": {"type": "int"},
+    "outbound_nat": {"type": "bool", "default": False},
 }
 """The options of interface_assign, and of each item of vti_site's assignments."""
 
 NAME_LENGTH = 25
 """Longest name, in characters, so that NAME_VTIV4 stays below pf's 32 (pfSense: interfaces.php)."""
+
+MSS = (576, 65535)
+"""As in pfSense (interfaces.php); what is clamped to is this less the headers, 40 bytes of IPv4 and 60 of IPv6."""
 
 _RESERVED = frozenset({
     "all", "any", "self", "egress", "lo", "enc", "ipsec", "pass", "block", "match", "in", "out", "quick", "on",
@@ -47,14 +52,16 @@ class Assignment:
     interface: str
     enabled: bool = True
     mtu: int | None = None
+    mss: int | None = None
+    outbound_nat: bool = False
 
-    def gateways(self, phase2s: Iterable[Phase2]) -> dict[str, str]:
-        """The automatic gateways: name to the far VTI address of the first phase 2 of each family on the interface."""
-        found: dict[str, str] = {}
+    def gateways(self, phase2s: Iterable[Phase2]) -> dict[str, Phase2]:
+        """The automatic gateways by name: each leads to the far end of the first phase 2 of its family."""
+        found: dict[str, Phase2] = {}
         if self.enabled:
             for phase2 in phase2s:
                 if phase2.enabled:
-                    found.setdefault(f"{self.name.upper()}_VTIV{phase2.family}", phase2.remote)
+                    found.setdefault(f"{self.name.upper()}_VTIV{phase2.family}", phase2)
         return found
 
 
@@ -101,7 +108,15 @@ def from_options(options: Mapping[str, t.Any], *, interface: str, names: Names) 
     if holder is not None and holder != interface:
         raise InvalidOption(f"name: {name} is {holder}'s; give {interface} another name")
     declared.check_range("mtu", options.get("mtu"), *MTU)
-    return Assignment(name, interface, options.get("enabled", True), options.get("mtu"))
+    declared.check_range("mss", options.get("mss"), *MSS)
+    return Assignment(
+        name,
+        interface,
+        enabled=options.get("enabled", True),
+        mtu=options.get("mtu"),
+        mss=options.get("mss"),
+        outbound_nat=options.get("outbound_nat") or False,
+    )
 
 
 def resolve(options: Mapping[str, t.Any], phase2s: Mapping[str, Phase2], ports: Collection[str]) -> str:

@@ -14,30 +14,92 @@ from ..._core.steps import Batch, Step, command
 from ..._formats import block
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from ..._core.system import System
     from ..phase1.state import Phase1
 
 ANCHOR = "routed_ipsec/tunnels"
 RULES = "/usr/local/etc/routed_ipsec/pf.conf"
+POLICY_ANCHOR = "routed_ipsec/policy"
+POLICY_RULES = "/usr/local/etc/routed_ipsec/policy.conf"
+SCRUB = "/usr/local/etc/routed_ipsec/scrub.conf"
+FILES = (RULES, POLICY_RULES, SCRUB)
 PF_CONF = "/etc/pf.conf"
-LINES = (f'anchor "{ANCHOR.partition("/")[0]}/*"', f'load anchor "{ANCHOR}" from "{RULES}"')
-"""What pf.conf(5) needs: the place where our rules count, and where they come from at boot."""
 
-_ANCHORED = re.compile(r'^\s*anchor\s+"?routed_ipsec(/\*|/tunnels)?"?(\s+all)?\s*$', re.MULTILINE)
-_LOADED = re.compile(rf'^\s*load\s+anchor\s+"?{re.escape(ANCHOR)}"?\s+from\s+"?{re.escape(RULES)}"?\s*$', re.MULTILINE)
+
+@dataclasses.dataclass(frozen=True)
+class Line:
+    """A line that pf.conf(5) needs, and how it is recognised in a person's spelling."""
+
+    text: str
+    pattern: re.Pattern[str]
+
+
+def _anchor_line(keyword: str) -> Line:
+    """The place where our rules of a kind count."""
+    form = rf'^\s*{keyword}\s+"?routed_ipsec(/\*|/tunnels)?"?(\s+all)?\s*$'
+    return Line(f'{keyword} "{ANCHOR.partition("/")[0]}/*"', re.compile(form, re.MULTILINE))
+
+
+def _load_line(anchor: str, path: str) -> Line:
+    """Where an anchor's rules come from at boot."""
+    form = rf'^\s*load\s+anchor\s+"?{re.escape(anchor)}"?\s+from\s+"?{re.escape(path)}"?\s*$'
+    return Line(f'load anchor "{anchor}" from "{path}"', re.compile(form, re.MULTILINE))
+
+
+INCLUDE = Line(f'include "{SCRUB}"', re.compile(rf'^\s*include\s+"?{re.escape(SCRUB)}"?\s*$', re.MULTILINE))
+"""scrub rules count in the main ruleset only (sys/netpfil/pf/pf_norm.c), so no anchor can hold them."""
+NAT = _anchor_line("nat-anchor")
+FILTER = _anchor_line("anchor")
+LOAD = _load_line(ANCHOR, RULES)
+LOAD_POLICY = _load_line(POLICY_ANCHOR, POLICY_RULES)
+
+_FILTERING = r"(?:nat-|rdr-|binat-)?anchor|load|antispoof|pass|block|match"
+_AFTER_SCRUB = re.compile(rf"^[ \t]*(?:(?:no[ \t]+)?(?:scrub|nat|rdr|binat)\b|altq|queue|{_FILTERING})", re.MULTILINE)
+"""Before what pf.conf(5) wants our scrub rules; before a person's too, for the first that matches wins."""
+_AFTER_NAT = re.compile(rf"^[ \t]*(?:(?:no[ \t]+)?(?:nat|rdr|binat)\b|{_FILTERING})", re.MULTILINE)
+"""Before what the place of our translation comes, which is after normalization and queueing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Needs:
+    """What our rules need beside the tunnels' anchor."""
+
+    scrub: bool = False
+    nat: bool = False
+    policy: bool = False
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        return (*((INCLUDE,) if self.scrub else ()), *((NAT,) if self.nat else ()), *self.end)
+
+    @property
+    def end(self) -> tuple[Line, ...]:
+        return (FILTER, LOAD, *((LOAD_POLICY,) if self.policy else ()))
+
+
+Decision = t.Tuple[str, t.FrozenSet[str]]
+"""What a rule does: pass or block, and the next hops that it sends packets to."""
+
+_HOP = re.compile(r"\(([A-Za-z]\S*) ([0-9a-f.:]+)\)")
 
 
 @dataclasses.dataclass(frozen=True)
 class Firewall:
-    """pf's running state: whether it filters at all, and whether our anchor has rules."""
+    """pf's running state: whether it filters at all, whether the tunnels' anchor has rules, what the policy's has.
+
+    ``policy_lines`` are those that the policy's anchor should have, with the gateways as they are now.
+    """
 
     running: bool
     loaded: bool
+    policy: tuple[Decision, ...] = ()
+    policy_lines: tuple[str, ...] = dataclasses.field(default=(), compare=False)
 
-    def describe(self) -> dict[str, bool]:
-        return {"running": self.running, "loaded": self.loaded}
+    def describe(self) -> dict[str, t.Any]:
+        policy = [" ".join((action, *sorted(hops))) for action, hops in self.policy]
+        return {"running": self.running, "loaded": self.loaded, "policy": policy}
 
 
 def observe(system: System) -> Firewall:
@@ -45,7 +107,45 @@ def observe(system: System) -> Firewall:
     info = system.run(("pfctl", "-si"))
     if info.rc != 0 or not re.search(r"^Status: Enabled", info.stdout, re.MULTILINE):
         return Firewall(running=False, loaded=False)
-    return Firewall(running=True, loaded=bool(system.run(("pfctl", "-a", ANCHOR, "-sr")).stdout.strip()))
+    rules = system.read(RULES)
+    translates = rules is not None and has_nat(rules.content)
+    loaded = bool(_listed(system, ANCHOR, "-sr") or (translates and _listed(system, ANCHOR, "-sn")))
+    policy = _listed(system, POLICY_ANCHOR, "-sr") if system.exists(POLICY_RULES) else ""
+    return Firewall(True, loaded, decisions(policy.splitlines()))
+
+
+def _listed(system: System, anchor: str, what: str) -> str:
+    return system.run(("pfctl", "-a", anchor, what)).stdout.strip()
+
+
+def decisions(rules: Iterable[str]) -> tuple[Decision, ...]:
+    """What rules do, in order: as they are written, and as pfctl lists them, where a list has become several rules."""
+    found: list[Decision] = []
+    for rule in rules:
+        action, _blank, rest = rule.partition(" ")
+        if action in ("pass", "block"):
+            decision = (action, frozenset(f"{interface} {address}" for interface, address in _HOP.findall(rest)))
+            if found[-1:] != [decision]:
+                found.append(decision)
+    return tuple(found)
+
+
+def has_nat(rules: str) -> bool:
+    return bool(re.search(r"^nat ", rules, re.MULTILINE))
+
+
+def translation(interfaces: Iterable[str]) -> Iterator[str]:
+    """Outbound NAT: what leaves through these interfaces bears their own address."""
+    for name in sorted(interfaces):
+        for family in ("inet", "inet6"):
+            yield f"nat on {name} {family} from ! ({name}) to any -> ({name})"
+
+
+def clamps(sizes: Mapping[str, int]) -> Iterator[str]:
+    """MSS of TCP in both directions; ``sizes`` by interface, headers included."""
+    for name, size in sorted(sizes.items()):
+        for family, headers in (("inet", 40), ("inet6", 60)):
+            yield f"scrub on {name} {family} all max-mss {size - headers}"
 
 
 def outer(phase1: Phase1) -> Iterator[str]:
@@ -77,32 +177,50 @@ def inner(mode: str, interfaces: Iterable[str]) -> Iterator[str]:
         yield f"pass out on {name} all keep state"
 
 
-def with_lines(text: str, *, wanted: bool) -> str:
-    """pf.conf with our block or without; nothing is added that a person has written already."""
-    bare = block.write(text, None, "pf.conf")
-    missing = [line for line, there in zip(LINES, (_ANCHORED, _LOADED)) if not there.search(bare)]
-    return block.write(text, missing or None, "pf.conf") if wanted else bare
+def with_lines(text: str, needs: Needs) -> str:
+    """pf.conf with our blocks; nothing is added that a person has written already."""
+    bare = block.bare(text, "pf.conf")
+    end = [line.text for line in needs.end if not line.pattern.search(bare)]
+    text = block.write(bare, end or None, "pf.conf")
+    if needs.nat and not NAT.pattern.search(bare):
+        text = block.insert(text, "translation", [NAT.text], _AFTER_NAT)
+    if needs.scrub and not INCLUDE.pattern.search(bare):
+        text = block.insert(text, "normalization", [INCLUDE.text], _AFTER_SCRUB)
+    return text
 
 
-def complaint(firewall: Firewall, pf_conf: str | None) -> str | None:
+def complaint(firewall: Firewall, pf_conf: str | None, needs: Needs) -> str | None:
     """Why our rules do not count, or will not after the next boot; None when all is well."""
     if not firewall.running:
         return "pf is off: the rules are written, but not enforced"
     text = pf_conf or ""
-    missing = [line for line, there in zip(LINES, (_ANCHORED, _LOADED)) if not there.search(text)]
+    missing = [line.text for line in needs.lines if not line.pattern.search(text)]
     if missing:
         return f"{PF_CONF} lacks {' and '.join(missing)}; add what is missing, or set manage_pf_conf=true"
     return None
 
 
-def refers(pf_conf: str | None) -> bool:
-    """Whether a person's own lines load our rules at boot: without the file pf would then load nothing at all."""
-    return pf_conf is not None and bool(_LOADED.search(block.write(pf_conf, None, "pf.conf")))
+def refers(pf_conf: str | None, line: Line) -> bool:
+    """Whether a person's own line reads a file of ours at boot: without the file pf would then load nothing at all."""
+    return pf_conf is not None and bool(line.pattern.search(block.bare(pf_conf, "pf.conf")))
 
 
 def check_rules(text: str) -> Step:
     """Have pfctl read rules before they are used."""
     return Batch(("pfctl", "-a", ANCHOR, "-nf", "-"), tuple(text.splitlines()))
+
+
+def check_policy(lines: tuple[str, ...]) -> Step:
+    return Batch(("pfctl", "-a", POLICY_ANCHOR, "-nf", "-"), lines)
+
+
+def load_policy(lines: tuple[str, ...]) -> Step:
+    """From standard input: the file holds what a boot begins with, all gateways being up."""
+    return Batch(("pfctl", "-a", POLICY_ANCHOR, "-f", "-"), lines)
+
+
+def clear_policy() -> Step:
+    return command("pfctl", "-a", POLICY_ANCHOR, "-F", "rules")
 
 
 def check_pf_conf(text: str) -> Step:
@@ -117,5 +235,7 @@ def load_pf_conf() -> Step:
     return command("pfctl", "-f", PF_CONF)
 
 
-def clear_rules() -> Step:
-    return command("pfctl", "-a", ANCHOR, "-F", "rules")
+def clear_rules(*, nat: bool) -> Iterator[Step]:
+    yield command("pfctl", "-a", ANCHOR, "-F", "rules")
+    if nat:
+        yield command("pfctl", "-a", ANCHOR, "-F", "nat")

@@ -25,7 +25,7 @@ def observe(system: System) -> tuple[dict[str, Interface], dict[str, tuple[Addre
     """The XFRM interfaces, those of others included, and the addresses of every interface."""
     links = iproute.links(output(system, "ip", "-j", "-details", "link", "show"))
     addresses = {
-        name: tuple(sorted(Address(item.address, item.prefixlen) for item in items))
+        name: tuple(sorted(Address(item.address, item.prefixlen, dynamic=item.dynamic) for item in items))
         for name, items in iproute.addresses(output(system, "ip", "-j", "address", "show")).items()
     }
     interfaces = {

@@ -12,11 +12,15 @@ import typing as t
 
 @dataclasses.dataclass(frozen=True, order=True)
 class Address:
-    """An address on the interface; ``peer`` is the far end where the platform keeps one."""
+    """An address on the interface; ``peer`` is the far end where the platform keeps one.
+
+    ``dynamic``: seen to have come from DHCP or a router advertisement, where the platform can tell.
+    """
 
     address: str
     prefixlen: int
     peer: str = ""
+    dynamic: bool = dataclasses.field(default=False, compare=False)
 
     def __str__(self) -> str:
         return f"{self.address}/{self.prefixlen}" + (f" -> {self.peer}" if self.peer else "")

@@ -7,31 +7,42 @@
 from __future__ import annotations
 
 import dataclasses
+import ipaddress
 import typing as t
 
 from ..._core.system import File
 from ..._formats import block, settings, sysctl
+from ..._formats.addresses import DEFAULTS
+from ..._monitor import plan
 from .. import declared as options
+from ..default_gateway.state import NONE
 from ..filter_mode import freebsd as filter_mode_freebsd
 from ..firewall import freebsd as firewall
+from ..gateway.state import is_link_local
+from ..gateway.ways import Ways
 from ..interface.state import Interface
+from ..monitor import state as monitor
 from ..phase1 import state as phase1_state
 from ..phase2 import state as phase2_state
-from ..static_route.state import next_hop
+from ..policy_route import freebsd as policy_freebsd
+from ..policy_route import linux as policy_linux
+from ..policy_route.state import in_order
+from ..static_route.state import NextHop, StaticRoute, next_hop, target
 from ..swanctl.state import Loaded
-from .observe import connection_path, filter_mode_path, store_path
+from .observe import connection_path, single_path, store_path
 from .platform import HEADER, FreeBSD
-from .state import KINDS
+from .state import KINDS, SINGLE
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from ..filter_mode.state import Kernel
+    from ..gateway.state import Resolved
     from ..phase1.state import Phase1
     from ..phase2.state import Phase2
-    from ..static_route.state import NextHop
-    from .platform import Platform
-    from .state import Declared, Host, Key, Realized
+    from ..policy_route.state import PolicyRoute
+    from .platform import Linux, Platform
+    from .state import Declared, Facts, Host, Key, Realized
 
 _VERSIONS = {0: "IKEv1/2", 1: "IKEv1", 2: "IKEv2"}
 """As swanctl --list-conns prints them (strongSwan: keymat's and vici_query.c's names)."""
@@ -47,6 +58,10 @@ class Blueprint:
     connections: dict[str, Loaded] = dataclasses.field(default_factory=dict)
     kernel: Kernel | None = None
     firewall: bool = False
+    policy_lines: tuple[str, ...] = ()
+    policy: policy_linux.Policy = dataclasses.field(default_factory=policy_linux.Policy)
+    monitor: bool = False
+    actions: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
     owners: dict[tuple[str, str], set[Key]] = dataclasses.field(default_factory=dict)
 
     def add(self, part: str, name: str, value: t.Any, owners: Iterable[Key]) -> None:
@@ -54,17 +69,25 @@ class Blueprint:
         self.owners.setdefault((part, name), set()).update(owners)
 
 
-def draw(declared: Declared, platform: Platform, seen: Realized) -> Blueprint:
-    """``seen`` gives what a file of a person holds besides our block."""
+def draw(declared: Declared, platform: Platform, seen: Realized, facts: Facts) -> Blueprint:
+    """``seen`` gives what a file of a person holds besides our block, ``facts`` which gateways are up."""
     blueprint = Blueprint()
+    ways = declared.ways(facts.status)
     for kind in KINDS:
         for name, value in getattr(declared, kind).items():
             blueprint.add("files", store_path(platform, kind, name), File(options.dump(value), 0o600), [(kind, name)])
+    for kind in SINGLE:
+        value = getattr(declared, kind)
+        if value is not None:
+            blueprint.add("files", single_path(platform, kind), File(options.dump(value), 0o600), [(kind, "")])
     _connections(blueprint, declared, platform)
     _interfaces(blueprint, declared, platform)
-    _routes(blueprint, declared, platform)
-    if blueprint.interfaces or blueprint.routes:
-        owners = [(kind, name) for kind in KINDS for name in getattr(declared, kind)]
+    _routes(blueprint, declared, platform, ways)
+    _default_routes(blueprint, declared, platform, ways)
+    _policy(blueprint, declared, platform, ways, facts)
+    _monitor(blueprint, declared, platform, ways)
+    if blueprint.interfaces or blueprint.routes or blueprint.policy.nft:
+        owners = _all(declared)
         for path, file in platform.common_files(_active(declared)).items():
             blueprint.add("files", path, file, owners)
     if isinstance(platform, FreeBSD):
@@ -72,6 +95,10 @@ def draw(declared: Declared, platform: Platform, seen: Realized) -> Blueprint:
             _filter_mode(blueprint, declared, platform, seen)
         _firewall(blueprint, declared, seen)
     return blueprint
+
+
+def _all(declared: Declared) -> list[Key]:
+    return [*((kind, "") for kind in SINGLE), *((kind, name) for kind in KINDS for name in getattr(declared, kind))]
 
 
 def _active(declared: Declared) -> list[Phase2]:
@@ -150,19 +177,169 @@ def _interfaces(blueprint: Blueprint, declared: Declared, platform: Platform) ->
         blueprint.add("files", *platform.interface_file(name, interface), owners)
 
 
-def _routes(blueprint: Blueprint, declared: Declared, platform: Platform) -> None:
-    gateways = declared.gateways()
+def _routes(blueprint: Blueprint, declared: Declared, platform: Platform, ways: Ways) -> None:
     # The VTI that a route leads through is told by its transit network.
     vtis = {phase2.remote: phase2.interface for phase2 in declared.phase2.values()}
-    for name, route in declared.static_routes.items():
-        if not route.enabled:
-            continue
-        hop = next_hop(route, gateways)
-        tied_to = hop.interface or vtis.get(hop.gateway)
+    for route, owner in _all_routes(declared, ways):
+        hop, first = next_hop(route, ways), next_hop(route, ways, boot=True)
+        tied_to = first.interface or vtis.get(first.gateway)
+        named = target(route, ways)
         if tied_to is not None and tied_to not in blueprint.interfaces and tied_to.startswith("ipsec"):
             continue  # its tunnel is disabled: the route comes back with it
-        blueprint.add("routes", route.network, (hop,), [("static_routes", name)])
-        blueprint.add("files", *platform.route_file(route, hop, tied_to), [("static_routes", name)])
+        owners = [owner, *_owners_of(declared, ways, named)]
+        blueprint.add("routes", route.network, (hop,), owners)
+        blueprint.add("files", *platform.route_file(route, first, tied_to), owners)
+        if named is not None and named in ways.groups:
+            _move(blueprint, platform, ways, named, route.network)
+
+
+def _all_routes(declared: Declared, ways: Ways) -> Iterator[tuple[StaticRoute, Key]]:
+    """The declared routes that are enabled, and those to addresses that are probed instead of a gateway's own."""
+    for name, route in declared.static_routes.items():
+        if route.enabled:
+            yield route, ("static_routes", name)
+    for gateway in _watched(declared, ways):
+        probed = gateway.monitor
+        if probed and probed != gateway.address and gateway.settings.monitor_route:
+            network = f"{probed}/{128 if ':' in probed else 32}"
+            yield StaticRoute(f"_monitor_{gateway.name}", network, gateway.name), ("gateways", gateway.name)
+
+
+def _owners_of(declared: Declared, ways: Ways, named: str | None) -> list[Key]:
+    """The objects that decide where a target leads."""
+    if named is None:
+        return []
+    members = ways.groups[named].gateways if named in ways.groups else (named,)
+    group = [("gateway_groups", named)] if named in ways.groups else []
+    return [*group, *(("gateways", name) for name in members if name in declared.gateways)]
+
+
+def _move(blueprint: Blueprint, platform: Platform, ways: Ways, group: str, network: str) -> None:
+    """Have the monitor lead a route through the gateway of its choice."""
+    hops = {gateway.name: NextHop(gateway.hop) for gateway in ways.members("gateway", group)}
+    blueprint.actions.append({"kind": "route", "target": group, **platform.moving_route(network, hops)})
+
+
+def _default_routes(blueprint: Blueprint, declared: Declared, platform: Platform, ways: Ways) -> None:
+    """What is declared of them; a gateway without an address leaves the default route to DHCP or the routers."""
+    chosen = declared.default_gateway
+    hops: dict[int, NextHop | None] = {}
+    owners: list[Key] = [("default_gateway", "")]
+    for version, network in DEFAULTS.items():
+        named = chosen.of(version) if chosen else None
+        if named is None or (named in ways.gateways and not ways.gateways[named].address):
+            continue
+        owners.extend(_owners_of(declared, ways, named if named != NONE else None))
+        if named == NONE:
+            blueprint.add("routes", network, (), owners)
+            hops[version] = None
+            continue
+        ways.members("default_gateway", named)
+        blueprint.add("routes", network, (NextHop(ways.chosen(named).hop),), owners)
+        hops[version] = NextHop(ways.preferred(named).hop)
+        if named in ways.groups:
+            _move(blueprint, platform, ways, named, network)
+    if hops:
+        blueprint.add("files", *platform.default_file(hops), owners)
+
+
+def _policy(blueprint: Blueprint, declared: Declared, platform: Platform, ways: Ways, facts: Facts) -> None:
+    routes = in_order(declared.policy_routes.values())
+    members = {route.gateway: ways.members("gateway", route.gateway) for route in routes}
+    if isinstance(platform, FreeBSD):
+        if routes:
+            _policy_freebsd(blueprint, declared, routes, members, ways, facts)
+        return
+    clamps = {item.interface: item.mss for item in declared.assignments.values() if item.mss and item.enabled}
+    masquerade = [item.interface for item in declared.assignments.values() if item.outbound_nat and item.enabled]
+    if routes or clamps or masquerade:
+        families = {route.name: members[route.gateway][0].family for route in routes}
+        text = policy_linux.ruleset(routes, families, clamps, masquerade)
+        _policy_linux(blueprint, declared, t.cast("Linux", platform), routes, members, ways, text)
+
+
+def _policy_freebsd(
+    blueprint: Blueprint,
+    declared: Declared,
+    routes: list[PolicyRoute],
+    members: dict[str, tuple[Resolved, ...]],
+    ways: Ways,
+    facts: Facts,
+) -> None:
+    entries = policy_freebsd.entries(routes, members, _own_addresses(blueprint, facts))
+    weights = {gateway.name: gateway.settings.weight for items in members.values() for gateway in items}
+    first = plan.anchor_lines(entries, weights, {target: ways.everything_up(target) for target in members})
+    text = "".join(f"{line}\n" for line in first)
+    blueprint.add("files", firewall.POLICY_RULES, File(HEADER + text), _all(declared))
+    selections = {target: ways.selected(target) for target in members}
+    blueprint.policy_lines = tuple(plan.anchor_lines(entries, weights, selections))
+    blueprint.actions.append({"kind": "anchor", "anchor": firewall.POLICY_ANCHOR, "entries": entries})
+
+
+def _own_addresses(blueprint: Blueprint, facts: Facts) -> list[str]:
+    """Where the host itself can be reached, VTIs being as they should be."""
+    mine = {address.address for interface in blueprint.interfaces.values() for address in interface.addresses}
+    for name, addresses in facts.addresses.items():
+        if not name.startswith("ipsec"):
+            mine.update(addresses)
+    return sorted(item for item in mine if not (is_link_local(item) or ipaddress.ip_address(item).is_loopback))
+
+
+def _policy_linux(
+    blueprint: Blueprint,
+    declared: Declared,
+    platform: Linux,
+    routes: list[PolicyRoute],
+    members: dict[str, tuple[Resolved, ...]],
+    ways: Ways,
+    text: str,
+) -> None:
+    weights = {gateway.name: gateway.settings.weight for items in members.values() for gateway in items}
+    now: dict[tuple[int, str, str], str] = {}
+    first: dict[tuple[int, str, str], str] = {}
+    rules = set()
+    for table, route in {t.cast("int", route.table): route for route in routes}.items():
+        gateways = members[route.gateway]
+        network = DEFAULTS[gateways[0].family]
+        action = {
+            "kind": "table",
+            "target": route.gateway,
+            "table": table,
+            "network": network,
+            "hops": policy_linux.hops(gateways),
+            "on_down": "follow" if route.reply_to else route.on_down,
+        }
+        blueprint.actions.append(action)
+        now[(table, network, "")] = plan.table_line(action, weights, ways.selected(route.gateway))
+        first[(table, network, "")] = plan.table_line(action, weights, ways.everything_up(route.gateway))
+        if action["on_down"] == "block":
+            key, line = policy_linux.backstop(table, network)
+            now[key] = first[key] = line
+        rules.add((str(gateways[0].family), table))
+    nft = policy_linux.fingerprint(text)
+    blueprint.policy = policy_linux.Policy(now, frozenset(rules), nft)
+    boot = policy_linux.Policy(first, frozenset(rules), nft)
+    for path, file in platform.policy_files(boot, text).items():
+        blueprint.add("files", path, file, _all(declared))
+
+
+def _watched(declared: Declared, ways: Ways) -> list[Resolved]:
+    """The gateways that the monitor knows: those declared, and those that a group or a policy route uses."""
+    used = {route.gateway for route in declared.policy_routes.values() if route.enabled}
+    used.update(declared.gateways, *(group.gateways for group in ways.groups.values()))
+    return [gateway for name, gateway in ways.gateways.items() if name in used]
+
+
+def _monitor(blueprint: Blueprint, declared: Declared, platform: Platform, ways: Ways) -> None:
+    gateways = _watched(declared, ways)
+    if not any(gateway.monitor for gateway in gateways):
+        return
+    owners = _all(declared)
+    text = monitor.config(platform.store, gateways, ways.groups.values(), blueprint.actions)
+    blueprint.add("files", f"{platform.store}/monitor.conf", File(text, 0o644), owners)
+    for path, file in platform.monitor_files().items():
+        blueprint.add("files", path, file, owners)
+    blueprint.monitor = True
 
 
 def _filter_mode(blueprint: Blueprint, declared: Declared, platform: FreeBSD, seen: Realized) -> None:
@@ -171,7 +348,6 @@ def _filter_mode(blueprint: Blueprint, declared: Declared, platform: FreeBSD, se
         return
     owner = [("filter_mode", "")]
     blueprint.kernel = filter_mode_freebsd.wanted(mode, seen.kernel)
-    blueprint.add("files", filter_mode_path(platform), File(options.dump(mode), 0o600), owner)
     blueprint.add("files", platform.loader, File(HEADER + filter_mode_freebsd.LOADER), owner)
     if mode.mode == "enc":
         text = HEADER + filter_mode_freebsd.boot_interface()
@@ -183,19 +359,42 @@ def _filter_mode(blueprint: Blueprint, declared: Declared, platform: FreeBSD, se
 
 def _firewall(blueprint: Blueprint, declared: Declared, seen: Realized) -> None:
     mode = declared.filter_mode
+    owners = _all(declared)
+    assigned = {item.interface: item for item in declared.assignments.values() if item.enabled}
+    clamps = {name: item.mss for name, item in assigned.items() if item.mss and name in blueprint.interfaces}
+    translated = [name for name, item in assigned.items() if item.outbound_nat and name in blueprint.interfaces]
     peers = [phase1 for phase1 in declared.phase1.values() if phase1.enabled and phase1.firewall_rules]
-    lines = [line for phase1 in peers for line in (f"# phase 1 {phase1.name}", *firewall.outer(phase1))]
+    lines = [*(["# outbound NAT", *firewall.translation(translated)] if translated else [])]
+    lines.extend(line for phase1 in peers for line in (f"# phase 1 {phase1.name}", *firewall.outer(phase1)))
     if mode and mode.inner_rules:
         lines.extend(("# inside the tunnels", *firewall.inner(mode.mode, blueprint.interfaces)))
     present = seen.files.get(firewall.PF_CONF)
-    if lines or firewall.refers(present.content if present else None):
-        owners = [("filter_mode", ""), *((kind, name) for kind in KINDS for name in getattr(declared, kind))]
-        text = "".join(f"{line}\n" for line in lines)
-        blueprint.add("files", firewall.RULES, File(HEADER + text), owners)
-        blueprint.firewall = bool(lines)
-    if mode and mode.manage_pf_conf and present:
-        text = firewall.with_lines(present.content, wanted=True)
-        blueprint.add("files", firewall.PF_CONF, File(text, present.mode), [("filter_mode", "")])
+    managed = mode is not None and mode.manage_pf_conf and present is not None
+    # What pf.conf reads has to be there, were it empty: else pf would load nothing at all.
+    texts = [
+        (firewall.RULES, firewall.LOAD, lines, managed),
+        (firewall.SCRUB, firewall.INCLUDE, list(firewall.clamps(clamps)), False),
+        (firewall.POLICY_RULES, firewall.LOAD_POLICY, [], False),
+    ]
+    for path, line, content, read in texts:
+        read = read or firewall.refers(present.content if present else None, line)
+        if (content or read) and path not in blueprint.files:
+            text = "".join(f"{item}\n" for item in content)
+            blueprint.add("files", path, File(HEADER + text), owners)
+    blueprint.firewall = bool(lines)
+    if managed and present:
+        text = firewall.with_lines(present.content, needs(blueprint.files))
+        blueprint.add("files", firewall.PF_CONF, File(text, present.mode), owners)
+
+
+def needs(files: t.Mapping[str, File]) -> firewall.Needs:
+    """What our files for pf ask of pf.conf."""
+    content = {path: files[path].content[len(HEADER) :] if path in files else "" for path in firewall.FILES}
+    return firewall.Needs(
+        scrub=bool(content[firewall.SCRUB]),
+        nat=firewall.has_nat(content[firewall.RULES]),
+        policy=bool(content[firewall.POLICY_RULES]),
+    )
 
 
 MISSING = "missing="
@@ -213,7 +412,7 @@ def without_block(host: Host) -> dict[str, File]:
     found = {}
     for path in host.platform.persons:
         if path in files:
-            bare = block.write(files[path].content, None, path)
+            bare = block.bare(files[path].content, path)
             if bare or not mode or f"{MISSING}{path}" not in mode.previous:
                 found[path] = File(bare, files[path].mode)
     return found

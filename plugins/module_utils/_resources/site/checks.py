@@ -13,18 +13,26 @@ import ipaddress
 import typing as t
 
 from ..._core.errors import InvalidOption, VtiError
-from ..._formats.addresses import nested
+from ..._core.steps import WriteFile
+from ..._formats.addresses import DEFAULTS, nested
+from ..default_gateway.state import FAMILIES, NONE
+from ..gateway.state import is_link_local
 from ..phase2.state import child_name, selectors
+from ..policy_route.state import check_family
 from ..static_route.state import next_hop
+from ..static_route.state import target as route_target
 from .observe import connection_path
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..._core.steps import Step
+    from ..gateway.state import Gateway, Resolved
+    from ..gateway.ways import Ways
+    from ..gateway_group.state import GatewayGroup
     from ..phase1.state import Phase1
     from ..phase2.state import Phase2
-    from ..static_route.state import NextHop
+    from ..static_route.state import NextHop, StaticRoute
     from .state import Declared, Host, Key, Network
 
     Focus = t.Optional[t.FrozenSet[Key]]
@@ -40,8 +48,12 @@ def check(before: Host, after: Declared, focus: Focus) -> None:
     _check_numbers(before, after, focus)
     _check_selectors(after, focus)
     _check_transit(before, after, focus)
-    _check_routes(before, after, focus)
+    ways = after.ways(before.facts.status)
+    _check_gateways(before, after, ways, focus)
+    _check_routes(before, after, ways, focus)
+    _check_policy_routes(before, after, ways, focus)
     _check_filter_mode(before, after, focus)
+    _check_guard(before, after, focus)
 
 
 def ready(host: Host, steps: tuple[Step, ...]) -> None:
@@ -49,11 +61,21 @@ def ready(host: Host, steps: tuple[Step, ...]) -> None:
     # A broken file of ours is mended by writing it anew.
     mended = {getattr(step, "path", None) for step in steps}
     problems = [text for text in host.facts.configured.problems if text.partition(": ")[0] not in mended]
+    if _watches_more(steps) and not host.facts.prober:
+        raise VtiError(
+            "monitor: neither dpinger nor fping is on this host, so no gateway can be watched; install one of them, "
+            "or set monitor_disable=true for each gateway"
+        )
     needs_charon = any(getattr(step, "argv", ("",))[0] == "swanctl" for step in steps)
     if needs_charon and host.facts.charon_down:
         raise VtiError(f"charon: {host.facts.charon_down}")
     if needs_charon and problems:
         raise VtiError(problems[0])
+
+
+def _watches_more(steps: tuple[Step, ...]) -> bool:
+    """Whether the gateway monitor has something to do that it had not before."""
+    return any(getattr(step, "path", "").endswith("/monitor.conf") and isinstance(step, WriteFile) for step in steps)
 
 
 def is_ours(host: Host, connection: str, path: str) -> bool:
@@ -87,10 +109,6 @@ def _references(after: Declared) -> None:
                 f"enabled: {assignment.interface} is assigned as {assignment.name}; remove the assignment "
                 f"before its phase 1 or phase 2 is disabled"
             )
-    gateways = after.gateways()
-    for route in after.static_routes.values():
-        if route.enabled:
-            next_hop(route, gateways)
 
 
 def _check_phase1(before: Host, phase1: Phase1) -> None:
@@ -239,8 +257,7 @@ def _connected(before: Host, after: Declared) -> Iterator[tuple[str, Network]]:
                     yield name, network
 
 
-def _check_routes(before: Host, after: Declared, focus: Focus) -> None:
-    gateways = after.gateways()
+def _check_routes(before: Host, after: Declared, ways: Ways, focus: Focus) -> None:
     owned = {route.network for route in before.declared.static_routes.values() if route.enabled}
     connected = {str(network): name for name, networks in before.facts.networks.items() for network in networks}
     vtis = {phase2.remote: phase2.interface for phase2 in after.phase2.values()}
@@ -249,14 +266,14 @@ def _check_routes(before: Host, after: Declared, focus: Focus) -> None:
     for name, route in after.static_routes.items():
         if not route.enabled:
             continue
-        other, hop = first.setdefault(route.network, name), next_hop(route, gateways)
+        other, hop = first.setdefault(route.network, name), next_hop(route, ways)
         if _in_focus(focus, ("static_routes", name)):
             if other != name:
                 raise InvalidOption(
                     f"network: {route.network} of static route {name} is routed by static route {other} already"
                 )
             _check_foreign_route(before, route.network, hop, owned, connected)
-        through = hop.interface if hop.interface in vtis.values() else vtis.get(hop.gateway)
+        through = next(iter(_vtis_of(route, ways, hop, vtis)), None)
         if through is not None:
             network = ipaddress.ip_network(route.network)
             tunnelled.append((network, name))
@@ -265,7 +282,28 @@ def _check_routes(before: Host, after: Declared, focus: Focus) -> None:
                     f"network: static route {name} would make {through} the default route; set allow_default=true "
                     f"if that is meant"
                 )
+    for version, default in DEFAULTS.items():
+        chosen = after.default_gateway.of(version) if after.default_gateway else None
+        if chosen and chosen != NONE and any(gateway.vti for gateway in _of_target(ways, chosen)):
+            tunnelled.append((ipaddress.ip_network(default), DEFAULT_ROUTE))
     _check_capture(before, after, tunnelled, focus)
+
+
+DEFAULT_ROUTE = "(default gateway)"
+"""What a default route is called where the names of static routes are."""
+
+
+def _of_target(ways: Ways, target: str) -> tuple[Resolved, ...]:
+    return ways.members("default_gateway", target) if target in ways.groups or ways.gateways[target].address else ()
+
+
+def _vtis_of(route: StaticRoute, ways: Ways, hop: NextHop, vtis: t.Mapping[str, str]) -> list[str]:
+    """The VTIs that a route leads through, or might when a gateway of its group goes down."""
+    named = route_target(route, ways)
+    if named:
+        return [gateway.interface for gateway in ways.members("gateway", named) if gateway.vti]
+    found = hop.interface if hop.interface in vtis.values() else vtis.get(hop.gateway)
+    return [found] if found else []
 
 
 def _check_foreign_route(
@@ -295,7 +333,8 @@ def _check_capture(before: Host, after: Declared, tunnelled: list[tuple[Network,
         if (outer[1][0], inner[1][0]) != ("route", "peer"):
             continue
         route, phase1, address = outer[1][1], inner[1][1], str(inner[0].network_address)
-        if _in_focus(focus, ("static_routes", route), ("phase1", phase1)) and not _pinned(before, address, outer[0]):
+        key = ("default_gateway", "") if route == DEFAULT_ROUTE else ("static_routes", route)
+        if _in_focus(focus, key, ("phase1", phase1)) and not _pinned(before, address, outer[0]):
             raise InvalidOption(
                 f"network: {outer[0]} of static route {route} holds {address}, the peer of phase 1 {phase1}: its "
                 f"packets would enter their own tunnel; add a more specific route to the peer first"
@@ -312,6 +351,173 @@ def _pinned(before: Host, peer: str, network: Network) -> bool:
     return any(
         item.version == network.version and item.prefixlen > network.prefixlen and address in item for item in specific
     )
+
+
+def _check_gateways(before: Host, after: Declared, ways: Ways, focus: Focus) -> None:
+    """Gateways exist where they say, groups and defaults name gateways; whatever refers to one finds it."""
+    automatic = after.automatic()
+    for name, gateway in after.gateways.items():
+        if gateway.interface is None and name not in automatic and name in before.declared.automatic():
+            raise InvalidOption(
+                f"gateway: there are settings for {name}; remove them (module gateway, state=absent) before the "
+                f"assignment"
+            )
+        if gateway.interface is None and name not in automatic:
+            known = ", ".join(sorted(automatic)) or "none"
+            raise InvalidOption(
+                f"interface: required for gateway {name}, which is no automatic one of this host (those are: {known})"
+            )
+        if gateway.interface is not None and name in automatic:
+            raise InvalidOption(
+                f"interface: {name} is the automatic gateway of {automatic[name].interface}; leave interface and "
+                f"address out, or choose another name"
+            )
+        if _in_focus(focus, ("gateways", name)):
+            _check_gateway(before, automatic.get(name), gateway)
+    _check_unique(ways, focus)
+    for name, group in after.gateway_groups.items():
+        if name in after.gateways or name in automatic:
+            raise InvalidOption(f"name: {name} is a gateway already; choose another name for the group")
+        ways.members("members", name)
+        _check_monitored(ways, group, focus)
+    for version, option in ((4, "ipv4"), (6, "ipv6")):
+        target = after.default_gateway.of(version) if after.default_gateway else None
+        if target is None or target == NONE:
+            continue
+        if target not in ways.groups and target not in ways.gateways:
+            raise InvalidOption(
+                f"{option}: {target!r} is neither a gateway nor a group of this host; known: {ways.known()}"
+            )
+        if any(gateway.family != version for gateway in _of_target(ways, target)):
+            raise InvalidOption(f"{option}: {target} is no IPv{version} gateway; name one of that family")
+    for route in after.static_routes.values():
+        if route.enabled:
+            next_hop(route, ways)
+    for policy in after.policy_routes.values():
+        if policy.enabled:
+            check_family(policy, ways.members("gateway", policy.gateway)[0].family)
+
+
+def _check_gateway(before: Host, automatic: Resolved | None, gateway: Gateway) -> None:
+    """A next hop is on the link; what is probed is of its family."""
+    if automatic is not None:
+        if gateway.monitor and (":" in gateway.monitor) != (automatic.family == 6):
+            raise InvalidOption(f"monitor: {gateway.monitor} is not of the family of {gateway.name}; give one that is")
+        return
+    networks = before.facts.networks.get(t.cast("str", gateway.interface))
+    if networks is None:
+        raise InvalidOption(f"interface: {gateway.interface} of gateway {gateway.name} is not on this host")
+    if gateway.address is None:
+        if gateway.monitor:
+            raise InvalidOption(
+                f"monitor: gateway {gateway.name} has no fixed address, so nothing is watched; give it one, or leave "
+                f"monitor out"
+            )
+        return
+    address = ipaddress.ip_address(gateway.address)
+    if not address.is_link_local and not any(address in item for item in networks if item.version == address.version):
+        raise InvalidOption(
+            f"address: {address} of gateway {gateway.name} is in no network of {gateway.interface}; correct one of them"
+        )
+    if gateway.address in before.facts.addresses.get(t.cast("str", gateway.interface), ()):
+        raise InvalidOption(f"address: {address} of gateway {gateway.name} is this host's own; give the router's")
+
+
+def _check_unique(ways: Ways, focus: Focus) -> None:
+    """Two gateways at one place, or watched by one address, could not be told apart (pfSense: validate_gateway)."""
+    for option in ("address", "monitor"):
+        first: dict[tuple[str, str], Resolved] = {}
+        for gateway in ways.gateways.values():
+            value = getattr(gateway, option)
+            if not value:
+                continue
+            scope = gateway.interface if is_link_local(value) else ""
+            other = first.setdefault((value, scope), gateway)
+            if other is not gateway and _in_focus(focus, ("gateways", gateway.name), ("gateways", other.name)):
+                raise InvalidOption(
+                    f"{option}: {value} is that of gateway {other.name} and of {gateway.name}; each needs its own"
+                )
+
+
+def _check_monitored(ways: Ways, group: GatewayGroup, focus: Focus) -> None:
+    """Failing over needs somebody who notices."""
+    if not _in_focus(focus, ("gateway_groups", group.name)) or len(group.members) == 1:
+        return
+    blind = [name for name in group.gateways if ways.gateways[name].monitor is None]
+    if len(blind) == len(group.members):
+        raise InvalidOption(
+            f"members: nothing watches any gateway of group {group.name}; set monitor_disable=false for them"
+        )
+
+
+def _check_policy_routes(before: Host, after: Declared, ways: Ways, focus: Focus) -> None:
+    mode = after.filter_mode.mode if after.filter_mode else "enc"
+    freebsd = before.platform.name == "FreeBSD"
+    for name, route in after.policy_routes.items():
+        if not route.enabled or not _in_focus(focus, ("policy_routes", name), ("filter_mode", "")):
+            continue
+        gateways = ways.members("gateway", route.gateway)
+        vtis = {gateway.interface for gateway in gateways if gateway.vti}
+        if route.reply_to and freebsd and mode == "enc" and vtis:
+            raise InvalidOption(
+                f"reply_to: policy route {name} would have no effect in filter mode enc: what comes in through a "
+                f"tunnel is filtered on enc0, which has no gateway; choose filter mode if_ipsec"
+            )
+        if route.reply_to and route.interface not in {gateway.interface for gateway in gateways}:
+            raise InvalidOption(
+                f"interface: with reply_to it is the one that connections come in on: that of gateway {route.gateway}"
+            )
+        known = {*before.facts.networks, *(phase2.interface for phase2 in after.phase2.values())}
+        if route.interface not in known:
+            raise InvalidOption(f"interface: {route.interface} of policy route {name} is not on this host")
+    for assignment in after.assignments.values():
+        keys = (("assignments", assignment.name), ("filter_mode", ""))
+        if assignment.outbound_nat and freebsd and mode == "enc" and _in_focus(focus, *keys):
+            raise InvalidOption(
+                f"outbound_nat: {assignment.interface} ({assignment.name}) cannot translate in filter mode enc: "
+                f"replies are filtered on enc0 and never translated back; choose filter mode if_ipsec"
+            )
+
+
+def _check_guard(before: Host, after: Declared, focus: Focus) -> None:
+    """No VTI is assigned while the default gateway of its family is automatic: it might become that."""
+    reasons = {
+        version: reason for version in DEFAULTS for reason in [_automatic(before, after, version)] if reason is not None
+    }
+    known = before.declared.automatic() if reasons else {}
+    for name, gateway in after.automatic().items() if reasons else ():
+        if gateway.family not in reasons:
+            continue
+        keys = [("default_gateway", ""), *_givers(after, gateway, new=name not in known)]
+        if _in_focus(focus, *keys):
+            option = f"ipv{gateway.family}"
+            raise InvalidOption(
+                f"default_gateway: the {option.replace('ip', 'IP')} default gateway of this host is automatic "
+                f"({reasons[gateway.family]}), so {name} could become it; pin it first: module default_gateway (or "
+                f"vti_site's default_gateway) with {option} naming a gateway, a group, or none"
+            )
+
+
+def _givers(after: Declared, gateway: Resolved, *, new: bool) -> list[Key]:
+    """The objects that give an automatic gateway: its assignment, and for a new one the phase 2 on the interface."""
+    assignments = [
+        ("assignments", item.name) for item in after.assignments.values() if item.interface == gateway.interface
+    ]
+    phase2s = [("phase2", item.name) for item in after.phase2.values() if item.interface == gateway.interface]
+    return [*assignments, *(phase2s if new else ())]
+
+
+def _automatic(before: Host, after: Declared, version: int) -> str | None:
+    """Why a family's default gateway would be automatic; None when something pins it."""
+    old, new = before.declared.default_gateway, after.default_gateway
+    asked = any(route.network == DEFAULTS[version] and route.enabled for route in after.static_routes.values())
+    if asked or (new is not None and new.of(version) is not None):
+        return None
+    if before.platform.name == "Linux" and old is not None and old.of(version) is not None:
+        # The pinned route is what is seen of the default route; what was there before is remembered.
+        name = next(name for name, number in FAMILIES.items() if number == version)
+        return None if old.hop_before(name) else "it would be handed back to the host"
+    return before.facts.automatic.get(version)
 
 
 def _check_filter_mode(before: Host, after: Declared, focus: Focus) -> None:

@@ -11,12 +11,19 @@ import dataclasses
 import typing as t
 
 from ..._core.errors import InvalidOption
+from ..._formats.addresses import DEFAULTS
 from ..assignment import state as assignment_state
+from ..default_gateway import state as default_state
 from ..filter_mode.state import FilterMode, Kernel
-from ..firewall.freebsd import RULES
+from ..firewall.freebsd import POLICY_RULES, RULES, decisions
+from ..gateway import state as gateway_state
+from ..gateway_group import state as group_state
+from ..monitor.state import Service
 from ..phase1 import state as phase1_state
 from ..phase2 import state as phase2_state
+from ..policy_route import state as policy_state
 from ..static_route import state as route_state
+from ..static_route.state import NextHop
 from . import blueprint
 from .checks import check
 from .state import KINDS, PARTS, Declared
@@ -24,6 +31,7 @@ from .state import KINDS, PARTS, Declared
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..firewall.freebsd import Firewall
     from .state import Host, Key
 
     Options = Mapping[str, t.Any]
@@ -97,6 +105,45 @@ def static_route(options: Options, host: Host) -> Host:
     return _with_object(host, "static_routes", options["name"], value, None)
 
 
+def gateway(options: Options, host: Host) -> Host:
+    """gateway."""
+    value = gateway_state.from_options(options) if _present(options) else None
+    return _with_object(host, "gateways", options["name"], value, None)
+
+
+def gateway_group(options: Options, host: Host) -> Host:
+    """gateway_group."""
+    value = group_state.from_options(options) if _present(options) else None
+    return _with_object(host, "gateway_groups", options["name"], value, None)
+
+
+def default_gateway(options: Options, host: Host) -> Host:
+    """default_gateway."""
+    value = _default_gateway(options, host)
+    return _settle(
+        host, dataclasses.replace(host.declared, default_gateway=value), frozenset({("default_gateway", "")})
+    )
+
+
+def _default_gateway(options: Options, host: Host) -> default_state.DefaultGateway | None:
+    hops = {version: host.realized.routes.get(network, ()) for version, network in DEFAULTS.items()}
+    static = {version: found[0].gateway for version, found in hops.items() if found and found[0].gateway}
+    previous = {**host.facts.learned, **static}
+    return default_state.from_options(options, host.declared.default_gateway, previous)
+
+
+def policy_route(options: Options, host: Host) -> Host:
+    """policy_route."""
+    value = _policy_route(options, host, host.declared.policy_routes) if _present(options) else None
+    return _with_object(host, "policy_routes", options["name"], value, None)
+
+
+def _policy_route(
+    options: Options, host: Host, others: Mapping[str, policy_state.PolicyRoute]
+) -> policy_state.PolicyRoute:
+    return policy_state.from_options(options, others.values(), tables=host.platform.name == "Linux")
+
+
 def filter_mode(options: Options, host: Host) -> Host:
     """filter_mode."""
     value = _filter_mode(options, host) if _present(options) else None
@@ -137,14 +184,37 @@ def site(options: Options, host: Host) -> Host:
     for item in options["assignments"]:
         with _item("assignments", item.get("name") or item.get("interface") or item.get("phase2") or "?"):
             draft.add_assignment(item)
+    for item in options["gateways"]:
+        with _item("gateways", item["name"]):
+            draft.add("gateways", gateway_state.from_options(item))
+    for item in options["gateway_groups"]:
+        with _item("gateway_groups", item["name"]):
+            draft.add("gateway_groups", group_state.from_options(item))
     for item in options["static_routes"]:
         with _item("static_routes", item["name"]):
             draft.add("static_routes", route_state.from_options(item))
+    draft.begin_tables([item["name"] for item in options["policy_routes"]])
+    for item in options["policy_routes"]:
+        with _item("policy_routes", item["name"]):
+            draft.add_policy_route(item)
     mode = None if options["purge"] else host.declared.filter_mode
     if options.get("filter_mode"):
         mode = _filter_mode(options["filter_mode"], host)
-    settled = _settle(host, Declared(**draft.objects, filter_mode=mode), None, purge=options["purge"])
+    default = _site_default(options, host)
+    declared = Declared(**draft.objects, filter_mode=mode, default_gateway=default)
+    settled = _settle(host, declared, None, purge=options["purge"])
     return dataclasses.replace(settled, establish_timeout=options.get("establish_timeout") or 0)
+
+
+def _site_default(options: Options, host: Host) -> default_state.DefaultGateway | None:
+    """Purging, a family that is not given is handed back to the host."""
+    given = options.get("default_gateway")
+    if not given and not options["purge"]:
+        return host.declared.default_gateway
+    left_out = default_state.AUTOMATIC if options["purge"] else None
+    families = {name: (given or {}).get(name) or left_out for name in default_state.ARGUMENTS}
+    with _item("default_gateway", " and ".join(name for name, value in families.items() if value)):
+        return _default_gateway(families, host)
 
 
 class _Draft:
@@ -176,6 +246,16 @@ class _Draft:
         value = phase2_state.from_options(item, phase1s=self.objects["phase1"], known=known, numbers=self._numbers)
         self.add("phase2", value)
         self._numbers.settle(value)
+
+    def begin_tables(self, names: list[str]) -> None:
+        """What stays as it is has its table already; what is given is settled in turn, beside what the host had."""
+        stay = {name: value for name, value in self.objects["policy_routes"].items() if name not in names}
+        self._tables = {**self._host.declared.policy_routes, **stay}
+
+    def add_policy_route(self, item: Options) -> None:
+        value = _policy_route(item, self._host, self._tables)
+        self.add("policy_routes", value)
+        self._tables[value.name] = value
 
     def begin_naming(self) -> None:
         self._ports = {value.interface for value in self.objects["phase2"].values()}
@@ -218,8 +298,8 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
     if host.platform.name != "FreeBSD":
         declared = dataclasses.replace(declared, filter_mode=None)  # always if_ipsec: there is nothing to keep of it
     seen = host.realized
-    old = blueprint.draw(host.declared, host.platform, seen)
-    new = blueprint.draw(declared, host.platform, seen)
+    old = blueprint.draw(host.declared, host.platform, seen, host.facts)
+    new = blueprint.draw(declared, host.platform, seen, host.facts)
     owned = {*old.owners, *new.owners, *seen.journal}
     parts: dict[str, t.Any] = {}
     for part in PARTS:
@@ -228,13 +308,14 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
         for name in (name for kind, name in seen.journal if kind == part and name not in was and name not in wanted):
             if part == "files" and name in host.platform.persons:
                 result.update(blueprint.without_block(host))
-            else:
+            elif part != "routes" or name not in DEFAULTS.values():
+                # Whoever made it: without a default route nobody could come back to mend it.
                 result.pop(name, None)
         for name in [*was, *(name for name in wanted if name not in was)]:
             owners = {*old.owners.get((part, name), ()), *new.owners.get((part, name), ())}
             if focus is not None and not owners & focus and was.get(name) == wanted.get(name):
                 continue
-            if name in wanted:
+            if name in wanted and wanted[name] != ():
                 result[name] = _kept(result.get(name), wanted[name])
             else:
                 result.pop(name, None)
@@ -246,15 +327,38 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
         if declared.filter_mode is None:
             parts["files"].update(blueprint.without_block(host))
         parts["kernel"] = _kernel(host, declared, new)
+    if focus is None or ("default_gateway", "") in focus:
+        _hand_back(host.declared, declared, parts["routes"])
     if seen.firewall is not None:
-        parts["firewall"] = dataclasses.replace(seen.firewall, loaded=seen.firewall.running and _loads(new, parts))
-    realized = dataclasses.replace(seen, **parts, journal=frozenset(), boot_unit=_boot_unit(host, parts["files"]))
+        parts["firewall"] = _firewall(seen.firewall, new, parts)
+    realized = dataclasses.replace(
+        seen,
+        **parts,
+        policy=new.policy,
+        monitor=Service(new.monitor, new.monitor),
+        journal=frozenset(),
+        boot_unit=_boot_unit(host, parts["files"]),
+    )
     return dataclasses.replace(host, declared=declared, realized=realized, focus=focus, owned=frozenset(owned))
 
 
-def _loads(new: blueprint.Blueprint, parts: dict[str, t.Any]) -> bool:
-    """Whether pf's anchor should have rules."""
-    return new.firewall and RULES in parts["files"]
+def _hand_back(before: Declared, after: Declared, routes: dict[str, tuple[NextHop, ...]]) -> None:
+    """Default routes that are the host's again are what they were before."""
+    old, new = before.default_gateway, after.default_gateway
+    for name, version in default_state.FAMILIES.items():
+        hop = old.hop_before(name) if old and old.of(version) else None
+        if hop and not (new and new.of(version)):
+            routes[DEFAULTS[version]] = (NextHop(hop),)
+
+
+def _firewall(seen: Firewall, new: blueprint.Blueprint, parts: dict[str, t.Any]) -> Firewall:
+    """Whether pf's anchors should have rules."""
+    return dataclasses.replace(
+        seen,
+        loaded=seen.running and new.firewall and RULES in parts["files"],
+        policy=decisions(new.policy_lines) if seen.running and POLICY_RULES in parts["files"] else (),
+        policy_lines=new.policy_lines,
+    )
 
 
 def _kept(observed: t.Any, wanted: t.Any) -> t.Any:

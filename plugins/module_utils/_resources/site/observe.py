@@ -13,11 +13,11 @@ import typing as t
 from ..._core.errors import ParseError
 from ..._formats import settings
 from .. import declared
-from ..filter_mode.state import FilterMode
+from ..monitor import state as monitor
 from ..phase1.state import Phase1, secret_in
 from ..swanctl import state as swanctl
 from .platform import HEADER, detect
-from .state import KINDS, Declared, Facts, Host, Realized
+from .state import KINDS, SINGLE, Declared, Facts, Host, Realized
 
 if t.TYPE_CHECKING:
     from ..._core.system import File, System
@@ -48,6 +48,8 @@ def observe(system: System) -> Host:
             kernel=live.kernel,
             boot_unit=live.boot_unit,
             firewall=live.firewall,
+            policy=live.policy,
+            monitor=live.monitor,
         ),
         facts=Facts(
             networks=live.networks,
@@ -57,17 +59,27 @@ def observe(system: System) -> Host:
             foreign=foreign,
             modules_loaded=live.modules_loaded,
             loaded_tunnels=swanctl.tunnel_mode(events),
+            automatic=live.automatic,
+            learned=live.learned,
+            addresses=live.addresses,
+            status=_status(system) if live.monitor.running else monitor.Status(),
+            prober=any(map(system.exists, monitor.PROBERS)),
         ),
         owned=journal,
     )
+
+
+def _status(system: System) -> monitor.Status:
+    file = system.read(f"{monitor.STATE}/status.json")
+    return monitor.read(file.content if file else None)
 
 
 def store_path(platform: Platform, kind: str, name: str) -> str:
     return f"{platform.store}/{kind}/{name}.json"
 
 
-def filter_mode_path(platform: Platform) -> str:
-    return f"{platform.store}/filter_mode.json"
+def single_path(platform: Platform, kind: str) -> str:
+    return f"{platform.store}/{kind}.json"
 
 
 def is_swanctl(platform: Platform, path: str) -> bool:
@@ -93,7 +105,7 @@ def connection_path(platform: Platform, name: str) -> str:
 
 def _store_files(system: System, platform: Platform) -> dict[str, File]:
     paths = [f"{platform.store}/{kind}/{name}" for kind in KINDS for name in system.names(f"{platform.store}/{kind}")]
-    paths.append(filter_mode_path(platform))
+    paths.extend(single_path(platform, kind) for kind in SINGLE)
     return {path: file for path in paths if path.endswith(".json") for file in [system.read(path)] if file is not None}
 
 
@@ -121,9 +133,10 @@ def _declared(platform: Platform, store: dict[str, File], connections: dict[str,
         name: dataclasses.replace(phase1, psk=_secret(phase1, connections.get(connection_path(platform, name))))
         for name, phase1 in objects["phase1"].items()
     }
-    path = filter_mode_path(platform)
-    if path in store:
-        objects["filter_mode"] = declared.load(FilterMode, path, store[path].content)
+    for kind, cls in SINGLE.items():
+        path = single_path(platform, kind)
+        if path in store:
+            objects[kind] = declared.load(cls, path, store[path].content)
     return Declared(**objects)
 
 

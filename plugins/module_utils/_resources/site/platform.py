@@ -14,11 +14,17 @@ from ..._core.errors import InvalidOption
 from ..._core.steps import Step, command
 from ..._core.system import File, output
 from ..._formats import ifconfig
+from ..._formats.addresses import DEFAULTS
 from ..filter_mode import freebsd as filter_mode_freebsd
 from ..firewall import freebsd as firewall_freebsd
 from ..interface import freebsd as interface_freebsd
 from ..interface import linux as interface_linux
 from ..interface.state import Address
+from ..monitor import freebsd as monitor_freebsd
+from ..monitor import linux as monitor_linux
+from ..monitor.state import LIBRARY, SERVICE, Service, sources
+from ..policy_route import linux as policy_linux
+from ..policy_route.linux import Policy
 from ..static_route import freebsd as route_freebsd
 from ..static_route import linux as route_linux
 
@@ -51,6 +57,11 @@ class Live:
     modules_loaded: bool
     boot_unit: bool
     firewall: Firewall | None
+    addresses: dict[str, tuple[str, ...]]
+    automatic: dict[int, str]
+    learned: dict[int, str]
+    policy: Policy
+    monitor: Service
 
 
 class Platform(t.Protocol):
@@ -97,6 +108,15 @@ class Platform(t.Protocol):
     def route_file(self, route: StaticRoute, hop: NextHop, tied_to: str | None) -> tuple[str, File]:
         """The boot configuration of a route that may be tied to an interface."""
 
+    def default_file(self, hops: Mapping[int, NextHop | None]) -> tuple[str, File]:
+        """The boot configuration of default routes, by family; None for there being none."""
+
+    def moving_route(self, network: str, hops: Mapping[str, NextHop]) -> dict[str, t.Any]:
+        """How the monitor leads a route through the gateway of its choice (_monitor/plan.py)."""
+
+    def monitor_files(self) -> dict[str, File]:
+        """The monitor, and what has it run."""
+
     def address(self, phase2: Phase2) -> Address:
         """A phase 2's address as the kernel keeps it."""
 
@@ -117,6 +137,18 @@ class Platform(t.Protocol):
 
     def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
         """Steps that have the boot configuration used at boot."""
+
+    def monitor_starts(self, before: Service, after: Service, *, renewed: bool) -> Iterator[Step]:
+        """Steps that have the monitor run; ``renewed``: its program is another one now."""
+
+    def monitor_stops(self, before: Service, after: Service) -> Iterator[Step]:
+        """Steps that end it, while its files are there."""
+
+    def policy_changes(self, before: Policy, after: Policy) -> Iterator[Step]:
+        """Steps towards policy routes, MSS clamps and NAT, where they are not pf's."""
+
+    def policy_removals(self, before: Policy, after: Policy) -> Iterator[Step]:
+        """Steps that take away what is left of them."""
 
     def kernel_modules(self, *, filter_mode: bool) -> Iterator[Step]:
         """Steps that have the kernel support interfaces, and a filter mode."""
@@ -144,6 +176,7 @@ class FreeBSD:
     """FreeBSD: if_ipsec(4), rc.conf(5). ``rc_conf_d`` is where files of ours can be."""
 
     rc_conf_d: str = "/etc/rc.conf.d"
+    python: str = "/usr/local/bin/python3"
     name: str = "FreeBSD"
     swanctl: str = "/usr/local/etc/swanctl"
     store: str = "/usr/local/etc/routed_ipsec"
@@ -177,17 +210,27 @@ class FreeBSD:
             modules_loaded,
             False,
             firewall_freebsd.observe(system),
+            {name: tuple(item.address for item in interface.addresses) for name, interface in seen.items()},
+            route_freebsd.automatic(route_freebsd.configuration(system)),
+            {},
+            Policy(),
+            monitor_freebsd.observe(system, enabled=system.exists(self._monitor_rc)),
         )
 
     def boot_files(self, system: System) -> dict[str, File]:
-        paths = [self.updown, self.loader, *self.persons, firewall_freebsd.RULES]
+        paths = [self.updown, self.loader, *self.persons, firewall_freebsd.RULES, firewall_freebsd.POLICY_RULES]
+        paths.extend((firewall_freebsd.SCRUB, monitor_freebsd.SCRIPT, self._monitor_rc, *_monitor(system, self.store)))
         for service in ("netif", "routing"):
             directory = f"{self.rc_conf_d}/{service}"
             paths.extend(f"{directory}/{name}" for name in system.names(directory) if name.startswith(_PREFIXES))
         return _read(system, paths)
 
+    @property
+    def _monitor_rc(self) -> str:
+        return f"{self.rc_conf_d}/{SERVICE}"
+
     def made_directories(self) -> tuple[str, ...]:
-        return (f"{self.rc_conf_d}/netif", f"{self.rc_conf_d}/routing")
+        return (f"{self.rc_conf_d}/netif", f"{self.rc_conf_d}/routing", *_LIBRARIES)
 
     def child_keys(self, phase2: Phase2) -> dict[str, str]:
         # Without policies=no charon would install any-to-any policies and capture all traffic of the host.
@@ -205,6 +248,20 @@ class FreeBSD:
     def route_file(self, route: StaticRoute, hop: NextHop, tied_to: str | None) -> tuple[str, File]:
         path = f"{self.rc_conf_d}/routing/routed_ipsec_route_{route.name}"
         return path, File(HEADER + route_freebsd.boot(route.name, route.network, hop, tied_to))
+
+    def default_file(self, hops: Mapping[int, NextHop | None]) -> tuple[str, File]:
+        lines = "".join(route_freebsd.boot_default(version, hop) for version, hop in sorted(hops.items()))
+        return f"{self.rc_conf_d}/routing/{route_freebsd.DEFAULT_FILE}", File(HEADER + lines)
+
+    def moving_route(self, network: str, hops: Mapping[str, NextHop]) -> dict[str, t.Any]:
+        return {"commands": {name: route_freebsd.moves(network, hop) for name, hop in hops.items()}}
+
+    def monitor_files(self) -> dict[str, File]:
+        return {
+            **_monitor_sources(),
+            monitor_freebsd.SCRIPT: File(monitor_freebsd.script(HEADER, self.python, self.store), 0o755),
+            self._monitor_rc: File(HEADER + monitor_freebsd.boot()),
+        }
 
     def address(self, phase2: Phase2) -> Address:
         # An IPv6 destination would cost consumers such as FRR the prefix.
@@ -229,6 +286,18 @@ class FreeBSD:
     def boot_unit_changes(self, before: bool, after: bool) -> Iterator[Step]:
         return iter(())
 
+    def monitor_starts(self, before: Service, after: Service, *, renewed: bool) -> Iterator[Step]:
+        return monitor_freebsd.starts(before, after, renewed=renewed)
+
+    def monitor_stops(self, before: Service, after: Service) -> Iterator[Step]:
+        return monitor_freebsd.stops(before, after)
+
+    def policy_changes(self, before: Policy, after: Policy) -> Iterator[Step]:
+        return iter(())
+
+    def policy_removals(self, before: Policy, after: Policy) -> Iterator[Step]:
+        return iter(())
+
     def kernel_modules(self, *, filter_mode: bool) -> Iterator[Step]:
         return filter_mode_freebsd.modules("ipsec", *(("if_enc",) if filter_mode else ()))
 
@@ -238,18 +307,21 @@ class FreeBSD:
         return filter_mode_freebsd.changes(before, after)
 
 
-_PREFIXES = ("routed_ipsec_if_", "routed_ipsec_route_", "routed_ipsec_enc0")
+_PREFIXES = ("routed_ipsec_if_", "routed_ipsec_route_", "routed_ipsec_enc0", route_freebsd.DEFAULT_FILE)
+_LIBRARIES = (f"{LIBRARY}/{SERVICE}", LIBRARY)
 
 _UNIT = """{header}[Unit]
 Description=VTI interfaces and their routes
 Documentation=https://github.com/routed-ipsec/ansible-collection-vti
-After=network.target
+After=network.target nftables.service
 Before=strongswan.service strongswan-starter.service
 
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-ExecStart=/bin/sh -c 'for file in {boot}/*; do ip -force -batch "$file"; done'
+ExecStart=-/bin/sh -c 'for file in {boot}/*; do ip -force -batch "$file"; done'
+ExecStart=-/bin/sh -c 'for file in {boot6}/*; do [ ! -e "$file" ] || ip -6 -force -batch "$file"; done'
+ExecStart=/bin/sh -c '[ ! -e {nft} ] || exec nft -f {nft}'
 
 [Install]
 WantedBy=multi-user.target
@@ -260,6 +332,7 @@ WantedBy=multi-user.target
 class Linux:
     """Linux: XFRM interfaces, systemd."""
 
+    python: str = "/usr/bin/python3"
     name: str = "Linux"
     swanctl: str = "/etc/swanctl"
     store: str = "/etc/routed_ipsec"
@@ -271,6 +344,15 @@ class Linux:
     def boot(self) -> str:
         return f"{self.store}/boot.d"
 
+    @property
+    def boot6(self) -> str:
+        """Batches for ``ip -6``: what no address tells the family of."""
+        return f"{self.store}/boot6.d"
+
+    @property
+    def nft(self) -> str:
+        return f"{self.store}/nftables.conf"
+
     def live(self, system: System) -> Live:
         interfaces, addresses = interface_linux.observe(system)
         networks = {
@@ -280,13 +362,38 @@ class Linux:
             for name, items in addresses.items()
         }
         enabled = system.exists("/etc/systemd/system/multi-user.target.wants/routed_ipsec.service")
-        return Live(interfaces, route_linux.observe(system), networks, None, True, enabled, None)
+        leased = {
+            (6 if ":" in address.address else 4, name)
+            for name, items in addresses.items()
+            for address in items
+            if address.dynamic
+        }
+        routes = route_linux.observe(system, leased)
+        # A run that was interrupted may have removed the file and left the rest.
+        made = system.exists(self.nft) or system.exists(f"{self.store}/journal")
+        return Live(
+            interfaces,
+            routes.table,
+            networks,
+            None,
+            True,
+            enabled,
+            None,
+            {name: tuple(item.address for item in items) for name, items in addresses.items()},
+            routes.automatic,
+            routes.learned,
+            policy_linux.observe(system) if made else Policy(),
+            monitor_linux.observe(system),
+        )
 
     def boot_files(self, system: System) -> dict[str, File]:
-        return _read(system, [self.unit, *(f"{self.boot}/{name}" for name in system.names(self.boot))])
+        paths = [self.unit, self.nft, monitor_linux.UNIT, *_monitor(system, self.store)]
+        for directory in (self.boot, self.boot6):
+            paths.extend(f"{directory}/{name}" for name in system.names(directory))
+        return _read(system, paths)
 
     def made_directories(self) -> tuple[str, ...]:
-        return (self.boot,)
+        return (self.boot, self.boot6, *_LIBRARIES)
 
     def child_keys(self, phase2: Phase2) -> dict[str, str]:
         # The interface's id confines the policies to it: nothing but what is routed into it matches.
@@ -294,13 +401,30 @@ class Linux:
         return {"reqid": number, "if_id_in": number, "if_id_out": number}
 
     def common_files(self, phase2s: list[Phase2]) -> dict[str, File]:
-        return {self.unit: File(_UNIT.format(header=HEADER, boot=self.boot))}
+        return {self.unit: File(_UNIT.format(header=HEADER, boot=self.boot, boot6=self.boot6, nft=self.nft))}
 
     def interface_file(self, name: str, interface: Interface) -> tuple[str, File]:
         return f"{self.boot}/10-{name}", File(HEADER + interface_linux.boot(name, interface))
 
     def route_file(self, route: StaticRoute, hop: NextHop, tied_to: str | None) -> tuple[str, File]:
         return f"{self.boot}/50-route-{route.name}", File(HEADER + route_linux.boot(route.network, hop))
+
+    def default_file(self, hops: Mapping[int, NextHop | None]) -> tuple[str, File]:
+        lines = "".join(route_linux.boot_default(DEFAULTS[version], hop) for version, hop in sorted(hops.items()))
+        return f"{self.boot}/40-default", File(HEADER + lines)
+
+    def moving_route(self, network: str, hops: Mapping[str, NextHop]) -> dict[str, t.Any]:
+        return {"lines": {name: route_linux.boot(network, hop).rstrip("\n") for name, hop in hops.items()}}
+
+    def policy_files(self, policy: Policy, ruleset: str) -> dict[str, File]:
+        """The boot configuration of policy routes, MSS clamps and NAT."""
+        four, six = policy_linux.boot(policy)
+        batches = {f"{self.boot}/60-policy": four, f"{self.boot6}/60-policy": six}
+        files = {path: File(HEADER + text) for path, text in batches.items() if text}
+        return {**files, self.nft: File(HEADER + ruleset)}
+
+    def monitor_files(self) -> dict[str, File]:
+        return {**_monitor_sources(), monitor_linux.UNIT: File(monitor_linux.unit(HEADER, self.python, self.store))}
 
     def address(self, phase2: Phase2) -> Address:
         return Address(str(phase2.local.ip), phase2.local.network.prefixlen)
@@ -327,11 +451,34 @@ class Linux:
             words = ("enable",) if after else ("disable", "--now")
             yield command("systemctl", "--no-reload", *words, "routed_ipsec.service")
 
+    def monitor_starts(self, before: Service, after: Service, *, renewed: bool) -> Iterator[Step]:
+        return monitor_linux.starts(before, after, renewed=renewed)
+
+    def monitor_stops(self, before: Service, after: Service) -> Iterator[Step]:
+        return monitor_linux.stops(before, after)
+
+    def policy_changes(self, before: Policy, after: Policy) -> Iterator[Step]:
+        return policy_linux.changes(before, after, self.nft)
+
+    def policy_removals(self, before: Policy, after: Policy) -> Iterator[Step]:
+        return policy_linux.removals(before, after)
+
     def kernel_modules(self, *, filter_mode: bool) -> Iterator[Step]:
         return iter(())
 
     def kernel_changes(self, before: Kernel | None, after: Kernel | None) -> Iterator[Step]:
         return iter(())
+
+
+def _monitor(system: System, store: str) -> list[str]:
+    """The monitor's program and its configuration."""
+    directory = f"{LIBRARY}/{SERVICE}"
+    names = (name for name in system.names(directory) if name.endswith(".py"))
+    return [f"{store}/monitor.conf", *(f"{directory}/{name}" for name in names)]
+
+
+def _monitor_sources() -> dict[str, File]:
+    return {path: File(HEADER + text) for path, text in sources().items()}
 
 
 def _read(system: System, paths: list[str]) -> dict[str, File]:
@@ -341,10 +488,10 @@ def _read(system: System, paths: list[str]) -> dict[str, File]:
 def detect(system: System) -> Platform:
     """The host's platform; on FreeBSD our boot files go where no file of a person is in the way."""
     if system.platform == "Linux":
-        return Linux()
+        return Linux(python=system.python)
     if system.platform != "FreeBSD":
         raise InvalidOption(
             f"platform: {system.platform} is not supported; the collection manages FreeBSD and Linux gateways"
         )
     in_the_way = any(system.read(f"/etc/rc.conf.d/{service}") for service in ("netif", "routing"))
-    return FreeBSD("/usr/local/etc/rc.conf.d" if in_the_way else "/etc/rc.conf.d")
+    return FreeBSD("/usr/local/etc/rc.conf.d" if in_the_way else "/etc/rc.conf.d", python=system.python)

@@ -12,18 +12,22 @@ import typing as t
 
 from ..._core.errors import InvalidOption
 from ..._core.secret import Secret
+from ..._formats import overhead
 from .. import declared
-from ..firewall.freebsd import PF_CONF, RULES, complaint
+from ..firewall.freebsd import FILES, PF_CONF, complaint
 from ..phase2.state import child_name
 from ..swanctl.state import UP
+from .blueprint import needs
 from .checks import is_ours
 from .platform import HEADER
-from .state import KINDS
+from .state import KINDS, SINGLE
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..._core.system import System
+    from ..phase1.state import Phase1
+    from ..phase2.state import Phase2
     from .state import Host
 
 
@@ -52,9 +56,22 @@ def assignment(host: Host) -> dict[str, t.Any]:
     }
 
 
-def static_route(host: Host) -> dict[str, t.Any]:
-    """static_route returns nothing of its own."""
+def nothing(host: Host) -> dict[str, t.Any]:
+    """For modules that return nothing of their own."""
     return {}
+
+
+def gateway(host: Host) -> dict[str, t.Any]:
+    """The gateway in focus; None where there is none."""
+    focus = host.focus or frozenset()
+    return {"gateway": next((value for name, value in _gateways(host).items() if ("gateways", name) in focus), None)}
+
+
+def policy_route(host: Host) -> dict[str, t.Any]:
+    """The table of the policy route in focus (Linux), and what becomes of pf's rules."""
+    focus = host.focus or frozenset()
+    found = next((item for name, item in host.declared.policy_routes.items() if ("policy_routes", name) in focus), None)
+    return {"table": found.table if found else None, "firewall": _firewall(host)}
 
 
 def filter_mode(host: Host) -> dict[str, t.Any]:
@@ -68,28 +85,42 @@ def site(host: Host) -> dict[str, t.Any]:
 
 def _firewall(host: Host) -> dict[str, t.Any] | None:
     """Whether our rules count, and what keeps them from it; None without any."""
-    running, rules = host.realized.firewall, host.realized.files.get(RULES)
-    if running is None or rules is None or rules.content == HEADER:
+    running, files = host.realized.firewall, host.realized.files
+    if running is None or all(files[path].content == HEADER for path in FILES if path in files):
         return None
-    pf_conf = host.realized.files.get(PF_CONF)
-    reason = complaint(running, pf_conf.content if pf_conf else None)
+    pf_conf = files.get(PF_CONF)
+    reason = complaint(running, pf_conf.content if pf_conf else None, needs(files))
     return {"enforced": reason is None, "reason": reason}
 
 
-def _gateways(host: Host) -> dict[str, dict[str, str]]:
+def _gateways(host: Host) -> dict[str, dict[str, t.Any]]:
+    """Every gateway that can be used, with what the monitor says of it; None where it says nothing."""
+    status = host.facts.status
     return {
-        name: {"address": address, "interface": interface}
-        for name, (address, interface) in host.declared.gateways().items()
+        name: {
+            "address": gateway.address or None,
+            "interface": gateway.interface,
+            "automatic": gateway.vti,
+            "monitor": gateway.monitor,
+            "status": status.gateways.get(name, {}).get("status"),
+            "latency_ms": status.gateways.get(name, {}).get("latency_ms"),
+            "stddev_ms": status.gateways.get(name, {}).get("stddev_ms"),
+            "loss_percent": status.gateways.get(name, {}).get("loss_percent"),
+        }
+        for name, gateway in host.declared.ways(status).gateways.items()
     }
 
 
 def everything(host: Host) -> dict[str, t.Any]:
     """All of vti_info but the lookups."""
-    mode = host.declared.filter_mode
+    singles = {kind: getattr(host.declared, kind) for kind in SINGLE}
+    settings = {name: _without_secrets(value) for name, value in host.declared.gateways.items()}
     return {
         **{kind: [_without_secrets(value) for value in getattr(host.declared, kind).values()] for kind in KINDS},
-        "filter_mode": mode.describe() if mode else None,
-        "gateways": _gateways(host),
+        **{kind: value.describe() if value else None for kind, value in singles.items()},
+        "gateways": {name: {**settings.get(name, {}), **value} for name, value in _gateways(host).items()},
+        "groups": {name: dict(value) for name, value in host.facts.status.groups.items()},
+        "monitor": host.realized.monitor.describe(),
         "firewall": _firewall(host),
         "interfaces": {
             name: {**interface.describe(), "running": interface.running}
@@ -126,9 +157,22 @@ def _tunnels(host: Host) -> Iterator[dict[str, t.Any]]:
             "interface": items[0].interface,
             "reqid": items[0].reqid,
             "mtu": interface.mtu if interface else None,
+            "mtu_advice": _mtu_advice(host.declared.phase1[connection], items[0]),
             "remote": [item.remote for item in items],
             **_state(host, connection, child),
         }
+
+
+def _mtu_advice(owner: Phase1, item: Phase2) -> dict[str, int | None]:
+    """The largest MTU for a path of 1500 bytes, without and with NAT traversal; None where nobody knows."""
+    family = 6 if ":" in f"{owner.local or ''}{owner.remote or ''}" else 4
+    found: dict[str, int | None] = {}
+    for name, natt in (("esp", owner.encap), ("esp_in_udp", True)):
+        try:
+            found[name] = overhead.largest_mtu(overhead.PATH_MTU, item.esp_proposals, natt=natt, family=family)
+        except ValueError:
+            found[name] = None
+    return found
 
 
 def _state(host: Host, connection: str, child: str) -> dict[str, t.Any]:

@@ -19,6 +19,7 @@ from ..._core.errors import ParseError
 from ..._core.steps import RemoveFile, Step, WriteFile
 from ..._formats import settings
 from ..firewall import freebsd as firewall
+from ..monitor.state import LIBRARY, SERVICE
 from ..phase2.state import child_name
 from ..swanctl import state as swanctl
 from .observe import connection_path, is_swanctl, journal_path
@@ -28,6 +29,7 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ..._core.system import File
+    from ..policy_route.linux import Policy
     from ..static_route.state import NextHop
     from .platform import Platform
     from .state import Host, Part, Realized
@@ -46,23 +48,35 @@ def transition(before: Host, after: Host) -> Iterator[Step]:
     if journal != old.journal:
         yield WriteFile(journal_path(platform), f"{json.dumps(sorted(journal))}\n", 0o600)
     yield from _writes(old, new, before)
+    yield from platform.monitor_stops(old.monitor, new.monitor)
     if old.boot_unit and not new.boot_unit:
         yield from platform.boot_unit_changes(old.boot_unit, new.boot_unit)
     yield from _removals(before, after, stored=False)
     if new.boot_unit and not old.boot_unit:
         yield from platform.boot_unit_changes(old.boot_unit, new.boot_unit)
+    yield from platform.policy_removals(old.policy, new.policy)
     yield from platform.route_removals(old.routes, new.routes)
     yield from platform.kernel_changes(old.kernel, new.kernel)
     yield from platform.interface_changes(_common(old, new), new.interfaces)
     yield from _firewall(before, after)
     yield from platform.route_changes(_surviving(old, new, platform), new.routes)
+    yield from platform.policy_changes(_surviving_policy(old, new), new.policy)
     if load:
         yield from swanctl.load_and_settle(frozenset(after.declared.phase1), *_replaced(before, after))
     yield from _insist(before, after)
     yield from platform.interface_removals(old.interfaces, new.interfaces)
+    yield from platform.monitor_starts(old.monitor, new.monitor, renewed=_renewed(old, new))
     yield from _removals(before, after, stored=True)
     if journal:
         yield RemoveFile(journal_path(platform), (platform.store,))
+
+
+def _renewed(old: Realized, new: Realized) -> bool:
+    """Whether the monitor's program or what starts it is another one; its configuration it reads by itself."""
+    return any(
+        path.startswith(f"{LIBRARY}/") or path.endswith((f"{SERVICE}.service", f"rc.d/{SERVICE}"))
+        for path in _changed(old, new)
+    )
 
 
 def _differing(old: Realized, new: Realized) -> frozenset[Part]:
@@ -99,8 +113,18 @@ def _modules(before: Host, after: Host) -> Iterator[Step]:
 def _checks(old: Realized, new: Realized) -> Iterator[Step]:
     """Have pf read new rules before anything is touched."""
     rules = new.files.get(firewall.RULES)
-    if rules is not None and rules != old.files.get(firewall.RULES) and new.firewall and new.firewall.running:
+    if not new.firewall or not new.firewall.running:
+        return
+    if rules is not None and rules != old.files.get(firewall.RULES):
         yield firewall.check_rules(rules.content)
+    if new.firewall.policy_lines and _policy_stale(old, new):
+        yield firewall.check_policy(new.firewall.policy_lines)
+
+
+def _policy_stale(old: Realized, new: Realized) -> bool:
+    path, before, after = firewall.POLICY_RULES, old.firewall, new.firewall
+    differs = before is None or after is None or before.policy != after.policy
+    return differs or ("files", path) in old.journal or old.files.get(path) != new.files.get(path)
 
 
 def _firewall(before: Host, after: Host) -> Iterator[Step]:
@@ -112,9 +136,17 @@ def _firewall(before: Host, after: Host) -> Iterator[Step]:
     if new.firewall.loaded and (stale or not old.firewall.loaded):
         yield firewall.load_rules()
     elif old.firewall.loaded and not new.firewall.loaded:
-        yield firewall.clear_rules()
-    conf = new.files.get(firewall.PF_CONF)
-    if conf is not None and conf != old.files.get(firewall.PF_CONF):
+        rules = old.files.get(firewall.RULES)
+        yield from firewall.clear_rules(nat=rules is None or firewall.has_nat(rules.content))
+    if new.firewall.policy and _policy_stale(old, new):
+        yield firewall.load_policy(new.firewall.policy_lines)
+    elif old.firewall.policy and not new.firewall.policy:
+        yield firewall.clear_policy()
+    conf, scrub = new.files.get(firewall.PF_CONF), firewall.SCRUB
+    includes = conf is not None and firewall.INCLUDE.pattern.search(conf.content)
+    if conf is not None and (
+        conf != old.files.get(firewall.PF_CONF) or (includes and old.files.get(scrub) != new.files.get(scrub))
+    ):
         yield firewall.load_pf_conf()
 
 
@@ -162,12 +194,30 @@ def _surviving(old: Realized, new: Realized, platform: Platform) -> dict[str, tu
             )
     return {
         network: tuple(
-            hop
-            for hop in hops
-            if not hop.gateway or not any(ipaddress.ip_address(hop.gateway) in item for item in lost)
+            hop for hop in hops if not hop.gateway or not any(_address(hop.gateway) in item for item in lost)
         )
         for network, hops in old.routes.items()
     }
+
+
+def _address(hop: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    return ipaddress.ip_address(hop.partition("%")[0])
+
+
+def _surviving_policy(old: Realized, new: Realized) -> Policy:
+    """The tables' routes that are left once interfaces have changed: those through one that was remade went with it."""
+    remade = {
+        name
+        for name, live in old.interfaces.items()
+        for wanted in [new.interfaces.get(name)]
+        if wanted is None or wanted.reqid != live.reqid or wanted.up != live.up or wanted.addresses != live.addresses
+    }
+    routes = {
+        key: line
+        for key, line in old.policy.routes.items()
+        if not any(f" dev {name} " in f"{line} " for name in remade)
+    }
+    return dataclasses.replace(old.policy, routes=routes)
 
 
 def _must_load(before: Host, after: Host, *, dirty: bool) -> bool:

@@ -6,39 +6,81 @@
 
 from __future__ import annotations
 
+import dataclasses
 import typing as t
 
 from ..._core.steps import Batch, Step
 from ..._core.system import output
 from ..._formats import iproute
+from ..._formats.addresses import DEFAULTS
+from ..gateway.state import is_link_local
 from .state import NextHop
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     from ..._core.system import System
 
     Table = Mapping[str, "tuple[NextHop, ...]"]
 
 
-def observe(system: System) -> dict[str, tuple[NextHop, ...]]:
-    """The main table's static routes of both families; those of the kernel and of routing daemons are not here."""
-    table: dict[str, tuple[NextHop, ...]] = {}
-    for family in ("-4", "-6"):
-        for route in iproute.routes(output(system, "ip", "-j", "-details", family, "route", "show", "table", "main")):
-            if route.protocol in ("static", "boot") and route.kind in ("unicast", "blackhole"):
-                hop = (
-                    NextHop()
-                    if route.kind == "blackhole"
-                    else NextHop(route.gateway or "", "" if route.gateway else route.interface or "")
-                )
-                table[route.destination] = (*table.get(route.destination, ()), hop)
-    return table
+@dataclasses.dataclass(frozen=True)
+class Routes:
+    """The main table's static routes of both families; those of the kernel and of routing daemons are not among them.
+
+    automatic: for each family whose default route nobody has made, why. learned: its next hop, where a default route of
+    ours would take its place.
+    """
+
+    table: dict[str, tuple[NextHop, ...]]
+    automatic: dict[int, str]
+    learned: dict[int, str]
+
+
+def observe(system: System, leased: Container[tuple[int, str]]) -> Routes:
+    """``leased`` are the interfaces that DHCP or a router advertisement has given an address, by family.
+
+    dhclient-script(8) makes its default route as a person would, so the interface has to tell.
+    """
+    found = Routes({}, {}, {})
+    for version in (4, 6):
+        text = output(system, "ip", "-j", "-details", f"-{version}", "route", "show", "table", "main")
+        reasons: list[str | None] = []
+        for route in iproute.routes(text):
+            static = route.protocol in _STATIC
+            if static and route.kind in ("unicast", "blackhole"):
+                found.table[route.destination] = (*found.table.get(route.destination, ()), _hop(route))
+            if route.destination == DEFAULTS[version]:
+                learned = not static or (route.protocol == "boot" and (version, route.interface or "") in leased)
+                way = route.gateway or route.interface
+                reasons.append(f"{way} was learned ({route.protocol})" if learned else None)
+                if not static and route.gateway and (route.metric or 0) == iproute.METRICS[route.destination]:
+                    found.learned[version] = _hop(route).gateway
+        if all(reasons):
+            found.automatic[version] = ", ".join(filter(None, reasons)) or "there is none"
+    return found
+
+
+_STATIC = ("static", "boot")
+"""Protocols of routes that a person has made: ``boot`` is what ip-route(8) says when it was told nothing."""
+
+
+def _hop(route: iproute.Route) -> NextHop:
+    if route.kind == "blackhole":
+        return NextHop()
+    if not route.gateway:
+        return NextHop(interface=route.interface or "")
+    return NextHop(f"{route.gateway}%{route.interface}" if is_link_local(route.gateway) else route.gateway)
 
 
 def boot(network: str, hop: NextHop) -> str:
     """The line for the boot batch."""
     return f"route replace {_words(network, hop)}\n"
+
+
+def boot_default(network: str, hop: NextHop | None) -> str:
+    """The line that has, or with None that has no, default route."""
+    return boot(network, hop) if hop else f"route del {network}\n"
 
 
 def removals(before: Table, after: Table) -> Iterator[Step]:
@@ -79,5 +121,6 @@ def _changes(network: str, live: tuple[NextHop, ...], hops: tuple[NextHop, ...])
 def _words(network: str, hop: NextHop) -> str:
     if not hop.gateway and not hop.interface:
         return f"blackhole {network} proto static"
-    way = f"via {hop.gateway}" if hop.gateway else f"dev {hop.interface}"
+    gateway, _percent, zone = hop.gateway.partition("%")
+    way = f"via {gateway}" + (f" dev {zone}" if zone else "") if gateway else f"dev {hop.interface}"
     return f"{network} {way} proto static"

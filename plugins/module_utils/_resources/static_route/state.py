@@ -17,6 +17,8 @@ from .. import declared
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from ..gateway.ways import Ways
+
 ARGUMENTS: dict[str, t.Any] = {
     "name": {"type": "str", "required": True},
     "network": {"type": "str"},
@@ -32,7 +34,7 @@ ARGUMENTS: dict[str, t.Any] = {
 
 @dataclasses.dataclass(frozen=True)
 class StaticRoute:
-    """A route as declared; ``gateway`` is a gateway's name or an address."""
+    """A route as declared; ``gateway`` is the name of a gateway or a group, or an address."""
 
     name: str
     network: str
@@ -85,22 +87,28 @@ def _network(text: str) -> str:
         raise InvalidOption(f"network: {error}; write it as 10.1.0.0/24") from None
 
 
-def next_hop(route: StaticRoute, gateways: Mapping[str, tuple[str, str]]) -> NextHop:
-    """Resolve a route; ``gateways`` maps a gateway's name to its address and interface."""
+def target(route: StaticRoute, ways: Ways) -> str | None:
+    """The gateway or group that a route names; None for one by address, by interface, or to nowhere."""
+    return ways.find(route.gateway) if route.gateway else None
+
+
+def next_hop(route: StaticRoute, ways: Ways, *, boot: bool = False) -> NextHop:
+    """Resolve a route. Through a group it follows the monitor, but the ``boot`` configuration knows nothing of that."""
     if route.blackhole:
         return NextHop()
     if route.interface:
         return NextHop(interface=route.interface)
     gateway = t.cast("str", route.gateway)
-    if gateway.upper() in gateways:
-        address = gateways[gateway.upper()][0]
+    named = target(route, ways)
+    if named:
+        ways.members("gateway", named)
+        address = (ways.preferred(named) if boot else ways.chosen(named)).hop
     else:
         try:
             address = str(ipaddress.ip_address(gateway))
         except ValueError:
-            known = ", ".join(sorted(gateways)) or "none"
             raise InvalidOption(
-                f"gateway: {gateway!r} is neither an address nor a gateway of this host; known: {known}"
+                f"gateway: {gateway!r} is neither an address nor a gateway or group of this host; known: {ways.known()}"
             ) from None
     if (":" in address) != (":" in route.network):
         raise InvalidOption(

@@ -30,6 +30,18 @@ LIFE = [
 ]
 
 
+GATEWAY = {
+    "address": "10.6.106.1",
+    "interface": "ipsec1",
+    "automatic": True,
+    "monitor": "10.6.106.1",
+    "status": None,
+    "latency_ms": None,
+    "stddev_ms": None,
+    "loss_percent": None,
+}
+
+
 @pytest.fixture
 def host():
     return pair()[1]
@@ -75,12 +87,51 @@ def test_every_module_predicts_does_rests_and_undoes(run, host):
     }
 
 
+WHOLE = [
+    *LIFE[:2],
+    ("gateway", {"name": "WAN_GW", "interface": "vtnet0", "address": "192.0.2.254", "monitor_disable": True}),
+    ("default_gateway", {"ipv4": "WAN_GW", "ipv6": "none"}),
+    *LIFE[2:3],
+    ("gateway_group", {"name": "TO_HQ", "members": [{"gateway": "VTI_HQ_VTIV4"}]}),
+    ("static_route", {"name": "lan", "network": "10.1.0.0/24", "gateway": "TO_HQ"}),
+    ("policy_route", {"name": "guests", "interface": "vtnet1", "gateway": "VTI_HQ_VTIV4"}),
+    *LIFE[4:],
+]
+
+
+def test_check_mode_predicts_a_whole_play_though_nothing_exists_yet(run, host):
+    """What the action plugin does: each module is given what those before it have predicted."""
+    host.files["/usr/local/bin/dpinger"] = ""
+    before = snapshot(host)
+    predictions: list[dict] = []
+    predicted = []
+    for name, options in WHOLE:
+        result = run(name, **options, _predicted=predictions, _ansible_check_mode=True, _ansible_diff=True)
+        assert not result.get("failed"), (name, result)
+        predictions = [*predictions, result["_predicted"]]
+        predicted.append(result)
+    assert SECRET not in json.dumps(predictions)
+    assert snapshot(host) == before
+    for (name, options), expected in zip(WHOLE, predicted, strict=True):
+        result = run(name, **options, _ansible_diff=True)
+        assert result["steps"] == expected["steps"] != [], name
+        assert "_predicted" not in result
+        if name != "ipsec_phase1":
+            assert result["diff"] == expected["diff"], name
+
+
+def test_without_what_went_before_check_mode_knows_no_gateway(run):
+    name, options = LIFE[3]
+    result = run(name, **options, _predicted=[], _ansible_check_mode=True)
+    assert result["msg"].startswith("gateway: ")
+
+
 def test_the_automatic_gateway_is_returned(run):
     for name, options in LIFE[:2]:
         run(name, **options)
     assert run("ipsec_vti_phase2", **LIFE[1][1])["interface"] == "ipsec1"
     result = run("interface_assign", **LIFE[2][1])
-    assert result["gateways"] == {"VTI_HQ_VTIV4": {"address": "10.6.106.1", "interface": "ipsec1"}}
+    assert result["gateways"] == {"VTI_HQ_VTIV4": GATEWAY}
     assert run("interface_assign", interface="ipsec1")["name"] == "VTI_HQ"
 
 
@@ -131,7 +182,7 @@ def test_the_whole_gateway_and_what_is_told_of_it(run):
     }
     assert run("vti_info")["tunnels"] == []
     result = run("vti_site", **site)
-    assert result["gateways"] == {"VTI_HQ_VTIV4": {"address": "10.6.106.1", "interface": "ipsec1"}}
+    assert result["gateways"] == {"VTI_HQ_VTIV4": GATEWAY}
     told = run("vti_info", lookup=["10.1.0.7", "192.0.2.1"])
     for option in ("phase1", "phase2", "assignments", "static_routes"):
         for given, found in zip(site[option], told[option], strict=True):

@@ -10,20 +10,9 @@ import typing as t
 
 import pytest
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment import state as assignment_state
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1 import state as phase1_state
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2 import state as phase2_state
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.platform import FreeBSD, Linux
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.state import (
-    Declared,
-    Facts,
-    Host,
-    Realized,
-)
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.static_route import state as route_state
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.swanctl.state import Configured
 from ansible_collections.routed_ipsec.vti.plugins.plugin_utils import links
+from ansible_collections.routed_ipsec.vti.tests.unit.plugins.plugin_utils.taken import taken
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -318,43 +307,18 @@ def test_long_names_of_routes_are_stable_and_different() -> None:
     )
 
 
-ARGUMENTS = {
-    "phase1": phase1_state.ARGUMENTS,
-    "phase2": phase2_state.ARGUMENTS,
-    "assignments": assignment_state.ARGUMENTS,
-    "static_routes": route_state.ARGUMENTS,
-}
-
-
-def _taken(tunnels: links.Tunnels, platform: Linux | FreeBSD) -> Declared:
-    """What vti_site makes of the lists on an empty host; what AnsibleModule does to options is done first."""
-    options = {kind: [_with_defaults(item, ARGUMENTS[kind]) for item in items] for kind, items in tunnels.items()}
-    host = Host(
-        platform=platform,
-        declared=Declared(),
-        realized=Realized({}, {}, {}, {}),
-        facts=Facts({}, Configured({}, ()), None, (), frozenset()),
-    )
-    return desire.site({**options, "purge": True}, host).declared
-
-
-def _with_defaults(item: dict[str, t.Any], arguments: dict[str, t.Any]) -> dict[str, t.Any]:
-    assert set(item) <= set(arguments)
-    return {**{name: argument.get("default") for name, argument in arguments.items()}, **item}
-
-
 @pytest.mark.parametrize("platform", [Linux(), FreeBSD()], ids=lambda platform: platform.name)
 def test_vti_site_takes_both_ends(platform: Linux | FreeBSD) -> None:
     site = hub(transit_pool_v6="2001:db8:6::/48", lan_networks=["10.1.0.0/24", "2001:db8:a1::/64"], mtu=1380)
     records = [
         branch(number, lan_networks=[f"10.{number}.0.0/24", f"2001:db8:b:{number}::/64"]) for number in (11, 12, 13)
     ]
-    at_hub = _taken(links.hub_tunnels(site, records), platform)
-    assert sorted(at_hub.gateways()) == sorted(
+    at_hub = taken(links.hub_tunnels(site, records), platform)
+    assert sorted(at_hub.automatic()) == sorted(
         f"VTI_BRANCH{number}_VTIV{family}" for number in (11, 12, 13) for family in (4, 6)
     )
     assert {item.interface for item in at_hub.phase2.values()} == {"ipsec11", "ipsec12", "ipsec13"}
     for record in records:
-        at_branch = _taken(links.branch_tunnels(record, site, records), platform)
-        assert sorted(at_branch.gateways()) == ["VTI_HQ_VTIV4", "VTI_HQ_VTIV6"]
+        at_branch = taken(links.branch_tunnels(record, site, records), platform)
+        assert sorted(at_branch.automatic()) == ["VTI_HQ_VTIV4", "VTI_HQ_VTIV6"]
         assert len(at_branch.static_routes) == 6

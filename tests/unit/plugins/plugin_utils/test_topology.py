@@ -14,20 +14,9 @@ import typing as t
 
 import pytest
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.assignment import state as assignment_state
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1 import state as phase1_state
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2 import state as phase2_state
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site import desire
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.platform import FreeBSD, Linux
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.state import (
-    Declared,
-    Facts,
-    Host,
-    Realized,
-)
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.static_route import state as route_state
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.swanctl.state import Configured
 from ansible_collections.routed_ipsec.vti.plugins.plugin_utils import links, numbers, topology
+from ansible_collections.routed_ipsec.vti.tests.unit.plugins.plugin_utils.taken import taken
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -193,29 +182,8 @@ def test_vti_site_takes_what_every_site_gets(description: Description, platform:
     for options in topology.build(description).tunnels.values():
         declared = taken(options, platform)
         assert len({phase2.unit for phase2 in declared.phase2.values()}) == len(declared.phase1)
-        assert len(declared.gateways()) == len(declared.phase2)
-        assert {route.gateway for route in declared.static_routes.values()} <= set(declared.gateways())
-
-
-ARGUMENTS = {
-    "phase1": phase1_state.ARGUMENTS,
-    "phase2": phase2_state.ARGUMENTS,
-    "assignments": assignment_state.ARGUMENTS,
-    "static_routes": route_state.ARGUMENTS,
-}
-
-
-def taken(tunnels: links.Tunnels, platform: Linux | FreeBSD) -> Declared:
-    """What vti_site makes of the lists on an empty host; what AnsibleModule does to options is done first."""
-    options = {
-        kind: [
-            {**{name: argument.get("default") for name, argument in ARGUMENTS[kind].items()}, **one} for one in items
-        ]
-        for kind, items in tunnels.items()
-    }
-    facts = Facts({}, Configured({}, ()), None, (), frozenset())
-    host = Host(platform=platform, declared=Declared(), realized=Realized({}, {}, {}, {}), facts=facts)
-    return desire.site({**options, "purge": True}, host).declared
+        assert len(declared.automatic()) == len(declared.phase2)
+        assert {route.gateway for route in declared.static_routes.values()} <= set(declared.automatic())
 
 
 # --- numbers that never move ------------------------------------------------------------------------------------------
