@@ -5,7 +5,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup packages venv unit coverage lint lint-style lint-format lint-types lint-shell lint-yaml lint-ansible sanity docs changelog lab scenario molecule demo test test-packets test-rest clean
+.PHONY: help setup packages venv unit coverage lint lint-style lint-format lint-types lint-shell lint-yaml lint-ansible sanity docs changelog lab scenario molecule demo bench test test-packets test-rest clean
 
 # The environment the tools live in. Another one that holds them is used as it is: make VENV=/opt/venv lint
 VENV ?= .venv
@@ -15,7 +15,7 @@ TOOLS := tests/tools
 PYTEST_ARGS ?=
 # Sanity tests to run; empty: all.
 SANITY ?=
-SCENARIOS ?= lab freebsd_sim
+SCENARIOS ?= lab gateways freebsd_sim
 # Where the lab keeps a scenario's hosts: one place each, so that two scenarios never meet.
 LAB_STATE_ROOT ?= $(if $(filter 0,$(shell id -u)),/run/vti-lab,$(CACHE)/lab)
 
@@ -87,17 +87,21 @@ molecule: ## Run all molecule scenarios that need nothing but this machine
 demo: setup ## Deploy an HQ and two branches in the lab, verify them with real packets, show the tunnels
 	$(ANSIBLE_ENV) tests/lab/demo
 
+bench: venv ## Measure: what watching gateways costs (a table of ratios; nothing is asserted)
+	tests/bench/monitor
+
 test: ## Set up, then run everything that CI runs
 	@$(TOOLS)/steps setup
 	@$(MAKE) --no-print-directory --jobs=2 --output-sync=none test-packets test-rest
 	@printf '\n======== everything passed\n'
 
-# Side by side: what needs the lab's kernel has the right of way, the rest takes the time that is left.
+# Side by side: the lab has the right of way, the rest takes the time that is left.
 test-packets:
 	@$(TOOLS)/steps lab scenario:lab
 
 test-rest:
 	@nice -n 10 $(TOOLS)/steps lint sanity coverage docs changelog scenario:freebsd_sim
+	@$(TOOLS)/steps scenario:gateways
 
 clean: ## Remove what the other targets made in the checkout
 	rm -rf .venv .cache .ansible .hypothesis .mypy_cache .pytest_cache .ruff_cache .coverage

@@ -66,6 +66,8 @@ class Played:
 class Sites:
     """The lab of hq-branches.lab with strongSwan running on its gateways."""
 
+    program = HERE / "lab"
+
     def __init__(self, directory: pathlib.Path) -> None:
         given = os.environ.get("VTI_LAB_STATE")
         self.stays = given is not None
@@ -81,7 +83,7 @@ class Sites:
 
     def lab(self, *argv: str) -> str:
         done = subprocess.run(
-            [HERE / "lab", *argv],
+            [self.program, *argv],
             check=False,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -217,7 +219,7 @@ class Sites:
         """
         flag = "/run/pinging"
         script = f"touch {flag}; for n in $(seq 99); do [ -e {flag} ] || break; ping -q -i 0.01 -c 100 {address}; done"
-        argv = [HERE / "lab", "exec", host, "sh", "-c", script]
+        argv = [self.program, "exec", host, "sh", "-c", script]
         counts: list[int] = []
         with subprocess.Popen(
             argv, env=self.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True

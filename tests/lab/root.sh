@@ -10,7 +10,7 @@ root=$1
 
 packages=(
   systemd-sysv dbus kmod procps sudo less ca-certificates python3 python3-apt openssh-server
-  iproute2 iputils-ping nftables conntrack tcpdump iperf3 mtr-tiny jq
+  iproute2 iputils-ping fping nftables conntrack tcpdump iperf3 mtr-tiny jq
   charon-systemd strongswan-swanctl strongswan-pki
   libstrongswan-standard-plugins libstrongswan-extra-plugins libcharon-extra-plugins
   frr frr-pythontools
