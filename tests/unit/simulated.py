@@ -107,9 +107,15 @@ def snapshot(host: FreeBSD) -> dict:
         "interfaces": _interfaces(host),
         "routes": sorted(_lines(host, "netstat", "-rn")),
         "sysctls": [line for line in _lines(host, "sysctl", "-a") if "boottime" not in line],
+        "services": sorted(state.get("services", ())),
+        "pf": _lines(host, "pfctl", "-sr") + _anchored(host),
         "connections": charon["conns"],
         "secrets": charon["secrets"],
     }
+
+
+def _anchored(host: FreeBSD) -> list[str]:
+    return [f"{anchor}: {rule}" for kind in ("nat", "filter", "scrub") for anchor, rule in host.pf.effective(kind)]
 
 
 def _interfaces(host: FreeBSD) -> dict[str, list[str]]:

@@ -33,7 +33,29 @@ SECOND = {
     "purge": True,
 }
 NOTHING = {"purge": True}
+WAN_GW = {"name": "WAN_GW", "interface": "vtnet0", "address": "192.0.2.254"}
+WATCHED = {
+    **FIRST,
+    "assignments": [{"phase2": "hq", "name": "VTI_HQ", "mss": 1400}],
+    "gateways": [WAN_GW],
+    "gateway_groups": [{"name": "TO_HQ", "members": [{"gateway": "VTI_HQ_VTIV4"}, {"gateway": "WAN_GW", "tier": 2}]}],
+    "static_routes": [{"name": "lan", "network": "10.1.0.0/24", "gateway": "TO_HQ"}],
+    "default_gateway": {"ipv4": "WAN_GW", "ipv6": "none"},
+    "policy_routes": [{"name": "guests", "interface": "vtnet1", "gateway": "VTI_HQ_VTIV4"}],
+    "filter_mode": {"mode": "enc", "manage_pf_conf": True},
+}
+OTHERWISE = {
+    **WATCHED,
+    "assignments": [{"phase2": "hq", "name": "VTI_HQ", "outbound_nat": True}],
+    "gateways": [{**WAN_GW, "address": "192.0.2.253"}, {"name": "VTI_HQ_VTIV4", "force_down": True}],
+    "default_gateway": {"ipv4": "TO_HQ", "ipv6": "automatic"},
+    "policy_routes": [{"name": "guests", "interface": "vtnet1", "gateway": "TO_HQ"}],
+    "filter_mode": {"mode": "if_ipsec", "manage_pf_conf": True},
+}
 CHANGES = {
+    "watch": (FIRST, WATCHED),
+    "watch otherwise": (WATCHED, OTHERWISE),
+    "watch no more": (OTHERWISE, NOTHING),
     "create": (NOTHING, FIRST),
     "change": (FIRST, SECOND),
     "change back": (SECOND, FIRST),
@@ -46,6 +68,10 @@ def prepared(start: dict) -> SimulatedSystem:
     # Modules stay loaded for ever, so a host that has lost them again is no state to come back to.
     for module in ("ipsec", "if_enc"):
         branch.run(["kldload", "-n", module])
+    branch.files["/usr/local/bin/dpinger"] = ""
+    branch.files["/etc/pf.conf"] = "set skip on lo0\npass all\n"
+    for argv in (["kldload", "pf"], ["pfctl", "-f", "/etc/pf.conf"], ["pfctl", "-e"]):
+        assert branch.run(argv).rc == 0
     branch.files["/etc/sysctl.conf"] = "# A person's.\nkern.coredump=0\n"
     run(SimulatedSystem(branch), "site", **start)
     return SimulatedSystem(branch)

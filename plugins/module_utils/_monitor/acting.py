@@ -17,13 +17,16 @@ import sys
 import tempfile
 import typing as t
 
+from .plan import Program
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from .plan import Program
-
 PROGRAM_TIMEOUT = 10.0
 HOOK_TIMEOUT = 30.0
+KEEP_INTERVAL = 10.0
+"""Seconds between looks at whether what the actions made is still there."""
+_MOST_SAID = 1 << 20
 
 
 class Lock:
@@ -65,18 +68,28 @@ class _Run:
         finally:
             os.close(text)
 
-    def failure(self, now: float, *, may_fail: bool) -> str | None:
-        """None while it runs, "" once it has ended well, which is whatever its status if it may fail; else why not."""
-        name = " ".join(self._argv)
+    def ended(self, now: float) -> tuple[int | None, bytes] | None:
+        """None while it runs, else its status and what it said; a status of None when time was up."""
         status = self.process.poll()
         if status is None and now < self._deadline:
             return None
         if status is None:
             self.close()
-            return f"{name}: not done in {PROGRAM_TIMEOUT:g} seconds"
-        said = os.pread(self._output, 2000, 0).decode(errors="replace").split("\n")
+            return None, b""
+        said = os.pread(self._output, _MOST_SAID, 0)
         os.close(self._output)
-        return f"{name}: status {status}: {' / '.join(filter(None, said))}" if status and not may_fail else ""
+        return status, said
+
+    def failure(self, now: float, *, may_fail: bool) -> str | None:
+        """None while it runs, "" once it has ended well, which is whatever its status if it may fail; else why not."""
+        name, outcome = " ".join(self._argv), self.ended(now)
+        if outcome is None:
+            return None
+        status, said = outcome
+        if status is None:
+            return f"{name}: not done in {PROGRAM_TIMEOUT:g} seconds"
+        lines = filter(None, said[:2000].decode(errors="replace").split("\n"))
+        return f"{name}: status {status}: {' / '.join(lines)}" if status and not may_fail else ""
 
     def close(self) -> None:
         self.process.kill()
@@ -134,6 +147,64 @@ class Errand:
         """Give it up."""
         if self._run is not None:
             self._run.close()
+
+
+class Keeper:
+    """Notices when somebody else has changed what the actions made, as reloading a firewall does.
+
+    Each probe is a program; what it says right after the actions is what it has to go on saying. One that fails has
+    found something missing.
+    """
+
+    def __init__(self, kept: Iterable[Mapping[str, t.Any]], now: float, interval: float = KEEP_INTERVAL) -> None:
+        """``interval`` are the seconds between two looks."""
+        self._kept = list(kept)
+        self._interval = interval
+        self._said: dict[int, tuple[int | None, bytes]] = {}
+        self._number = 0
+        self._run: _Run | None = None
+        self._at = now
+        self.repairs: list[Program] = []
+
+    def renew(self, now: float) -> None:
+        """Something was done: what is said next is right."""
+        self.close()
+        self._said, self._number, self._at, self.repairs = {}, 0, now, []
+
+    def step(self, now: float) -> bool:
+        """Go on as far as is possible without waiting; True when something is not as it was, with ``repairs``."""
+        while self._kept and (self._run is not None or now >= self._at):
+            if self._run is None:
+                try:
+                    self._run = _Run(tuple(self._kept[self._number]["probe"]), "", now)
+                except OSError:
+                    self._at = now + self._interval
+                    return False
+            outcome = self._run.ended(now)
+            if outcome is None:
+                return False
+            self._run = None
+            repair = self._kept[self._number]["repair"]
+            expected = self._said.setdefault(self._number, outcome)
+            self._number += 1
+            if self._number == len(self._kept):
+                self._number, self._at = 0, now + self._interval
+            if outcome != expected or outcome[0] != 0:
+                self.repairs = [Program((tuple(repair),))] if repair else []
+                self._number, self._at = 0, now + self._interval
+                return True
+        return False
+
+    @property
+    def busy(self) -> bool:
+        """Whether a probe is under way."""
+        return self._run is not None
+
+    def close(self) -> None:
+        """Give up a probe that is under way."""
+        if self._run is not None:
+            self._run.close()
+            self._run = None
 
 
 class Hooks:

@@ -88,6 +88,8 @@ def read(text: str) -> Configuration:
     gateways = {name: _gateway(name, settings) for name, settings in raw["gateways"].items()}
     for name, group in raw["groups"].items():
         _check_group(name, group, gateways)
+    for number, kept in enumerate(raw.get("keep", ()), 1):
+        _typed(kept, {"probe": list, "repair": (list, type(None))}, f"keep {number}")
     for number, action in enumerate(raw["actions"], 1):
         _check_action(f"action {number}", action, {*gateways, *raw["groups"]})
     return Configuration(raw, gateways)

@@ -23,7 +23,7 @@ import time
 import typing as t
 
 from . import status
-from .acting import Errand, Hooks, Lock
+from .acting import KEEP_INTERVAL, Errand, Hooks, Keeper, Lock
 from .configuration import Configuration, Malformed, read
 from .decision import MEASURED, Figures, Hysteresis, choose, for_selection, grade, is_up, select, tier
 from .plan import Program, commands, kills
@@ -47,7 +47,8 @@ _FIRST_STATUSES = 5.0
 def log(message: str) -> None:
     """To the supervisor, which has it in syslog."""
     with contextlib.suppress(OSError):
-        print(message, file=sys.stderr, flush=True)
+        sys.stderr.write(f"{message}\n")
+        sys.stderr.flush()
 
 
 class Watched:
@@ -76,7 +77,7 @@ class Watched:
 class Monitor:
     """All of it."""
 
-    def __init__(self, config: str, state: str, pids: t.IO[str], prober: str | None) -> None:
+    def __init__(self, config: str, state: str, pids: t.IO[str], prober: str | None, keep_interval: float) -> None:
         self._path = config
         self._state = state
         self._pids = pids
@@ -89,6 +90,8 @@ class Monitor:
         self._probers = Probers(log, prober)
         self._hooks = Hooks(log)
         self._lock = Lock()
+        self._keep_interval = keep_interval
+        self._keeper = Keeper((), 0.0)
         self._errand: Errand | None = None
         self._under_way: set[str] = set()
         self._wanted: set[str] = set()
@@ -126,6 +129,7 @@ class Monitor:
                 self._probers.drain(now)
                 self._evaluate(now)
             self._act(now)
+            self._keep(now)
             self._hooks.step(now)
             if self._probers.take_changes():
                 self._note_processes()
@@ -140,6 +144,7 @@ class Monitor:
     def close(self) -> None:
         if self._errand is not None:
             self._errand.close()
+        self._keeper.close()
         self._hooks.close()
         self._probers.close(time.monotonic())
         self._note_processes()
@@ -165,6 +170,8 @@ class Monitor:
         if self._began is None:
             self._began = now
         self._configuration = configuration
+        self._keeper.close()
+        self._keeper = Keeper(configuration.raw.get("keep", ()), now, self._keep_interval)
         self._known = {name: known for name, known in self._known.items() if name in configuration.gateways}
         former, self._watched = self._watched, {}
         for name, settings in configuration.gateways.items():
@@ -185,7 +192,7 @@ class Monitor:
     def _recall(self) -> None:
         """For what is new: what an earlier run decided, else what follows while nothing is known."""
         raw, groups = self._configuration.raw, self._configuration.groups
-        known = for_selection(raw["gateways"], {name: word for name, (word, _) in self._known.items()})
+        known = for_selection(raw["gateways"], {name: word for name, (word, _since) in self._known.items()})
         for name, word in known.items():
             self._up.setdefault(name, is_up(word))
         statuses = for_selection(raw["gateways"], self._statuses())
@@ -297,17 +304,25 @@ class Monitor:
             self._look(now)
             wanted = self._wanted & set(self._configuration.targets)
             programs = commands(self._configuration.raw, self._selections, self._routes, wanted)
-            self._errand = Errand([*programs, *self._kills])
+            self._errand = Errand([*self._keeper.repairs, *programs, *self._kills])
             self._under_way, self._wanted, self._kills = wanted, set(), []
         if self._errand is not None and self._errand.step(now):
             failures, self._errand = self._errand.failures, None
             self._lock.release()
+            self._keeper.renew(now)
             if failures:
                 self._wanted |= self._under_way
                 self._fail(failures, now)
             elif self._failures:
                 self._failures = []
                 log("what failed has been done")
+
+    def _keep(self, now: float) -> None:
+        """When nothing else is under way, see that what was done is still there; else do it again."""
+        if self._errand is None and not self._wanted and self._settled and self._keeper.step(now):
+            log("somebody else has changed routes or rules of gateways: done again")
+            self._wanted |= set(self._configuration.targets)
+            self._act_at = now
 
     def _fail(self, failures: list[str], now: float) -> None:
         """Say so once, and try again after the alert interval."""
@@ -364,12 +379,11 @@ def _identity(found: os.stat_result) -> tuple[int, int, int]:
 
 
 def _probe(name: str, gateway: Gateway) -> Probe:
-    assert gateway.monitor is not None
     return Probe(
         name,
         gateway.interface,
         gateway.source,
-        gateway.monitor,
+        gateway.monitor or "",
         gateway.interval,
         gateway.loss_interval,
         gateway.time_period,
@@ -389,7 +403,7 @@ def end_leftovers(pids: t.IO[str]) -> None:
     """End the probers of a run that was killed, if they are still those: a number may be another process by now."""
     pids.seek(0)
     for line in pids:
-        number, _, words = line.rstrip("\n").partition(" ")
+        number, _blank, words = line.rstrip("\n").partition(" ")
         # A script's line begins with its interpreter.
         if number.isdigit() and words and command_line(int(number)).endswith(words):
             with contextlib.suppress(ProcessLookupError):
@@ -402,6 +416,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", required=True, help="the configuration file")
     parser.add_argument("--state", required=True, help="the directory for what it reports")
     parser.add_argument("--prober", choices=["dpinger", "fping"], help="what to probe with, if both are there")
+    parser.add_argument(
+        "--keep-interval",
+        type=float,
+        default=KEEP_INTERVAL,
+        metavar="SECONDS",
+        help="time between looks at whether somebody else has changed what was done",
+    )
     options = parser.parse_args(arguments)
     # A service has few directories in its path.
     os.environ["PATH"] = f"{os.environ.get('PATH', '')}:{DIRECTORIES}".lstrip(":")
@@ -414,7 +435,7 @@ def main(arguments: list[str] | None = None) -> int:
             log(f"another one runs with the state {options.state}")
             return 1
         end_leftovers(pids)
-        monitor = Monitor(options.config, options.state, pids, options.prober)
+        monitor = Monitor(options.config, options.state, pids, options.prober, options.keep_interval)
         _watch_signals(monitor)
         wakeups, waker = socket.socketpair()
         with wakeups, waker:
@@ -445,4 +466,4 @@ def _watch_signals(monitor: Monitor) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    raise SystemExit(main())

@@ -63,7 +63,7 @@ def anchor_lines(
 def _pool(hops: Mapping[str, str], weights: Mapping[str, int], usable: list[str]) -> str:
     if len(usable) == 1:
         return hops[usable[0]]
-    repeated = [hops[gateway] for gateway in usable for _ in range(weights[gateway])]
+    repeated = [hops[gateway] for gateway in usable for _time in range(weights[gateway])]
     return f"{{ {', '.join(repeated)} }} round-robin sticky-address"
 
 

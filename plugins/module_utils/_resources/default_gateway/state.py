@@ -69,8 +69,9 @@ def from_options(
         chosen[name] = old if given is None else None if given.lower() == AUTOMATIC else given
         if chosen[name] is not None and chosen[name].lower() == NONE:  # type: ignore[union-attr]
             chosen[name] = NONE
-        if chosen[name] is None or old is None:
-            remembered[name] = previous.get(version) if chosen[name] is not None else None
+        # What was there before a family was handed back stays known: a run that dies over it has to be finished.
+        if chosen[name] is not None and old is None:
+            remembered[name] = previous.get(version)
     if not any(chosen.values()):
         return None
     return DefaultGateway(**chosen, previous=tuple(f"{name}={hop}" for name, hop in sorted(remembered.items()) if hop))

@@ -81,14 +81,19 @@ def config(
     gateways: Iterable[Resolved],
     groups: Iterable[GatewayGroup],
     actions: list[dict[str, t.Any]],
+    keep: list[dict[str, t.Any]],
 ) -> str:
-    """The monitor's configuration file; times in milliseconds."""
+    """The monitor's configuration file; times in milliseconds.
+
+    ``keep``: programs whose output has to stay what it is, and what to run when it does not, before the actions.
+    """
     content = {
         "lock": LOCK,
         "hooks": f"{store}/hooks.d",
         "gateways": {gateway.name: _watched(gateway) for gateway in gateways},
         "groups": config_groups(groups),
         "actions": actions,
+        "keep": keep,
     }
     return json.dumps(content, indent=1, sort_keys=True) + "\n"
 

@@ -62,6 +62,7 @@ class Blueprint:
     policy: policy_linux.Policy = dataclasses.field(default_factory=policy_linux.Policy)
     monitor: bool = False
     actions: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
+    keep: list[dict[str, t.Any]] = dataclasses.field(default_factory=list)
     owners: dict[tuple[str, str], set[Key]] = dataclasses.field(default_factory=dict)
 
     def add(self, part: str, name: str, value: t.Any, owners: Iterable[Key]) -> None:
@@ -274,6 +275,8 @@ def _policy_freebsd(
     selections = {target: ways.selected(target) for target in members}
     blueprint.policy_lines = tuple(plan.anchor_lines(entries, weights, selections))
     blueprint.actions.append({"kind": "anchor", "anchor": firewall.POLICY_ANCHOR, "entries": entries})
+    # Reloading pf.conf has the anchor loaded from its file, as with all gateways up.
+    blueprint.keep.append({"probe": ["pfctl", "-a", firewall.POLICY_ANCHOR, "-sr"], "repair": None})
 
 
 def _own_addresses(blueprint: Blueprint, facts: Facts) -> list[str]:
@@ -316,6 +319,9 @@ def _policy_linux(
             key, line = policy_linux.backstop(table, network)
             now[key] = first[key] = line
         rules.add((str(gateways[0].family), table))
+    # Restarting nftables.service flushes all tables, ours included: packets would go unmarked, and leak.
+    probe = ["nft", "list", "table", "inet", policy_linux.NFT_TABLE]
+    blueprint.keep.append({"probe": probe, "repair": ["nft", "-f", platform.nft]})
     nft = policy_linux.fingerprint(text)
     blueprint.policy = policy_linux.Policy(now, frozenset(rules), nft)
     boot = policy_linux.Policy(first, frozenset(rules), nft)
@@ -335,7 +341,7 @@ def _monitor(blueprint: Blueprint, declared: Declared, platform: Platform, ways:
     if not any(gateway.monitor for gateway in gateways):
         return
     owners = _all(declared)
-    text = monitor.config(platform.store, gateways, ways.groups.values(), blueprint.actions)
+    text = monitor.config(platform.store, gateways, ways.groups.values(), blueprint.actions, blueprint.keep)
     blueprint.add("files", f"{platform.store}/monitor.conf", File(text, 0o644), owners)
     for path, file in platform.monitor_files().items():
         blueprint.add("files", path, file, owners)

@@ -328,7 +328,7 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
             parts["files"].update(blueprint.without_block(host))
         parts["kernel"] = _kernel(host, declared, new)
     if focus is None or ("default_gateway", "") in focus:
-        _hand_back(host.declared, declared, parts["routes"])
+        _hand_back(host, declared, parts["routes"])
     if seen.firewall is not None:
         parts["firewall"] = _firewall(seen.firewall, new, parts)
     realized = dataclasses.replace(
@@ -339,16 +339,25 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
         journal=frozenset(),
         boot_unit=_boot_unit(host, parts["files"]),
     )
-    return dataclasses.replace(host, declared=declared, realized=realized, focus=focus, owned=frozenset(owned))
+    return dataclasses.replace(
+        host,
+        declared=declared,
+        realized=realized,
+        focus=focus,
+        owned=frozenset(owned),
+        former_policy=old.policy_lines,
+    )
 
 
-def _hand_back(before: Declared, after: Declared, routes: dict[str, tuple[NextHop, ...]]) -> None:
-    """Default routes that are the host's again are what they were before."""
-    old, new = before.default_gateway, after.default_gateway
+def _hand_back(host: Host, after: Declared, routes: dict[str, tuple[NextHop, ...]]) -> None:
+    """Default routes that are the host's again are what they were before, also where an earlier run died over it."""
+    old, new = host.declared.default_gateway, after.default_gateway
     for name, version in default_state.FAMILIES.items():
-        hop = old.hop_before(name) if old and old.of(version) else None
+        network = DEFAULTS[version]
+        released = old is not None and (old.of(version) is not None or ("routes", network) in host.realized.journal)
+        hop = old.hop_before(name) if old and released else None
         if hop and not (new and new.of(version)):
-            routes[DEFAULTS[version]] = (NextHop(hop),)
+            routes[network] = (NextHop(hop),)
 
 
 def _firewall(seen: Firewall, new: blueprint.Blueprint, parts: dict[str, t.Any]) -> Firewall:

@@ -172,7 +172,7 @@ class Host:
     """A gateway at one moment, or as it should be.
 
     establish_timeout: seconds to insist on tunnels, 0 for not. focus: the objects a module is about, None for all.
-    owned: what on the host is ours to change.
+    owned: what on the host is ours to change. former_policy: pf's rules for policy routes as they were, to go back to.
     """
 
     platform: Platform
@@ -182,10 +182,15 @@ class Host:
     establish_timeout: int = 0
     focus: frozenset[Key] | None = None
     owned: frozenset[Part] = frozenset()
+    former_policy: tuple[str, ...] = ()
 
     def owning(self, other: Host) -> Host:
         """The same, as far as ``other`` is ours to change: the state to go back to when reaching that has failed."""
-        return dataclasses.replace(self, owned=other.owned)
+        realized = self.realized
+        if realized.firewall is not None:
+            firewall = dataclasses.replace(realized.firewall, policy_lines=other.former_policy)
+            realized = dataclasses.replace(realized, firewall=firewall)
+        return dataclasses.replace(self, realized=realized, owned=other.owned)
 
     def describe(self, other: Host) -> dict[str, t.Any]:
         """What differs from ``other``: declared objects, and what realizes them. What is equal costs nothing."""

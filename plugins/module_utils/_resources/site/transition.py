@@ -121,10 +121,15 @@ def _checks(old: Realized, new: Realized) -> Iterator[Step]:
         yield firewall.check_policy(new.firewall.policy_lines)
 
 
+def _stale(old: Realized, new: Realized, path: str) -> bool:
+    """Whether pf may have read another text of a file than the one that it will have."""
+    return ("files", path) in old.journal or old.files.get(path) != new.files.get(path)
+
+
 def _policy_stale(old: Realized, new: Realized) -> bool:
-    path, before, after = firewall.POLICY_RULES, old.firewall, new.firewall
+    before, after = old.firewall, new.firewall
     differs = before is None or after is None or before.policy != after.policy
-    return differs or ("files", path) in old.journal or old.files.get(path) != new.files.get(path)
+    return differs or _stale(old, new, firewall.POLICY_RULES)
 
 
 def _firewall(before: Host, after: Host) -> Iterator[Step]:
@@ -132,22 +137,21 @@ def _firewall(before: Host, after: Host) -> Iterator[Step]:
     old, new = before.realized, after.realized
     if not new.firewall or not new.firewall.running or not old.firewall:
         return
-    stale = ("files", firewall.RULES) in old.journal or old.files.get(firewall.RULES) != new.files.get(firewall.RULES)
-    if new.firewall.loaded and (stale or not old.firewall.loaded):
+    if new.firewall.loaded and (_stale(old, new, firewall.RULES) or not old.firewall.loaded):
         yield firewall.load_rules()
     elif old.firewall.loaded and not new.firewall.loaded:
         rules = old.files.get(firewall.RULES)
         yield from firewall.clear_rules(nat=rules is None or firewall.has_nat(rules.content))
-    if new.firewall.policy and _policy_stale(old, new):
+    conf = new.files.get(firewall.PF_CONF)
+    includes = conf is not None and bool(firewall.INCLUDE.pattern.search(conf.content))
+    read = conf is not None and (_stale(old, new, firewall.PF_CONF) or (includes and _stale(old, new, firewall.SCRUB)))
+    if read:
+        yield firewall.load_pf_conf()
+    # Last: pf.conf has the policy's anchor loaded as it is with all gateways up.
+    if new.firewall.policy and (read or _policy_stale(old, new)):
         yield firewall.load_policy(new.firewall.policy_lines)
     elif old.firewall.policy and not new.firewall.policy:
         yield firewall.clear_policy()
-    conf, scrub = new.files.get(firewall.PF_CONF), firewall.SCRUB
-    includes = conf is not None and firewall.INCLUDE.pattern.search(conf.content)
-    if conf is not None and (
-        conf != old.files.get(firewall.PF_CONF) or (includes and old.files.get(scrub) != new.files.get(scrub))
-    ):
-        yield firewall.load_pf_conf()
 
 
 def _rank(before: Host, path: str) -> int:

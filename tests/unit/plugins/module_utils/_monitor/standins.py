@@ -150,6 +150,7 @@ class Host:
         gateways: dict[str, t.Any],
         groups: dict[str, t.Any] | None = None,
         actions: list[t.Any] | None = None,
+        keep: list[t.Any] | None = None,
     ) -> None:
         content = {
             "lock": str(self.directory / "lock"),
@@ -157,6 +158,7 @@ class Host:
             "gateways": gateways,
             "groups": groups or {},
             "actions": actions or [],
+            "keep": keep or [],
         }
         self.replace_config(json.dumps(content))
 
@@ -169,8 +171,10 @@ class Host:
         (self.hooks / name).write_text(f"#!/bin/sh\n{script}\n")
         (self.hooks / name).chmod(0o755)
 
-    def start(self, *, prober: str | None = "fping", wrap: tuple[str, ...] = ()) -> subprocess.Popen[str]:
-        words = ["--config", str(self.config), "--state", str(self.directory / "state")]
+    def start(
+        self, *, prober: str | None = "fping", wrap: tuple[str, ...] = (), more: tuple[str, ...] = ()
+    ) -> subprocess.Popen[str]:
+        words = ["--config", str(self.config), "--state", str(self.directory / "state"), *more]
         words += ["--prober", prober] if prober else []
         path = f"{self.directory}/bin:/usr/sbin:/usr/bin:/sbin:/bin"
         with (self.directory / "log").open("a") as log:
@@ -210,7 +214,7 @@ class Host:
         """The probers that were started, each with its options and targets."""
         path = self.probes / "started"
         lines = path.read_text().splitlines() if path.exists() else []
-        return [(int(pid), words) for pid, _, words in (line.partition(" ") for line in lines)]
+        return [(int(pid), words) for pid, _blank, words in (line.partition(" ") for line in lines)]
 
     def hanging(self) -> list[str]:
         """The targets over which a prober hangs."""
@@ -224,7 +228,7 @@ class Host:
     def running(self) -> dict[int, str]:
         """The probers as the monitor has noted them, with their command lines."""
         lines = (self.directory / "state" / "probers.pid").read_text().splitlines()
-        return {int(pid): words for pid, _, words in (line.partition(" ") for line in lines)}
+        return {int(pid): words for pid, _blank, words in (line.partition(" ") for line in lines)}
 
     def status(self) -> dict[str, t.Any]:
         found: dict[str, t.Any] = json.loads(self.status_file.read_text())

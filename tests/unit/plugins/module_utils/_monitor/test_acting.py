@@ -16,6 +16,7 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._monitor.acting i
     PROGRAM_TIMEOUT,
     Errand,
     Hooks,
+    Keeper,
     Lock,
     hooks,
 )
@@ -190,3 +191,61 @@ def test_a_hook_that_does_not_end_is_ended_with_all_it_started(tmp_path):
     while alive(started):
         assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+# -- what somebody else undoes --
+
+
+def look(keeper: Keeper, now: float) -> bool:
+    """Whether the looks that are due find something else than before."""
+    found = keeper.step(now)
+    deadline = time.monotonic() + LONGEST
+    while not found and keeper.busy:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+        found = keeper.step(now)
+    return found
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "table"
+    path.write_text("rules")
+    return path
+
+
+def test_what_stays_as_it_is_needs_nothing(table):
+    keeper = Keeper([{"probe": ["cat", str(table)], "repair": None}], 0.0)
+    assert [look(keeper, now) for now in (0.0, 5.0, 10.0, 20.0)] == [False] * 4
+    table.write_text("other rules")
+    assert not look(keeper, 25.0)
+    assert look(keeper, 30.0)
+    assert keeper.repairs == []
+
+
+def test_what_is_gone_is_repaired(table):
+    keeper = Keeper(
+        [{"probe": ["true"], "repair": None}, {"probe": ["cat", str(table)], "repair": ["make", "it"]}], 0.0
+    )
+    assert not look(keeper, 0.0)
+    table.unlink()
+    assert look(keeper, 10.0)
+    assert keeper.repairs == [Program((("make", "it"),))]
+    keeper.renew(11.0)
+    assert keeper.repairs == []
+    # Still gone: what is missing can never be right.
+    assert look(keeper, 11.0)
+
+
+def test_what_the_actions_have_made_is_what_is_right(table):
+    keeper = Keeper([{"probe": ["cat", str(table)], "repair": None}], 0.0)
+    assert not look(keeper, 0.0)
+    table.write_text("rules after a failover")
+    keeper.renew(1.0)
+    assert not look(keeper, 1.0)
+    assert not look(keeper, 11.0)
+
+
+def test_a_probe_that_is_not_installed_finds_nothing():
+    keeper = Keeper([{"probe": ["no-such-program"], "repair": None}], 0.0)
+    assert [look(keeper, now) for now in (0.0, 10.0)] == [False, False]

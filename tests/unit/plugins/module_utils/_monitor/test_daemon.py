@@ -77,8 +77,8 @@ def test_failover_and_back(host):
     words = [event.split()[2].split(">") for event in host.events() if event.startswith("gateway A")]
     assert [words[0][0], words[-1][1]] == ["pending", "online"]
     # Each change begins with what the one before has led to.
-    assert [old for old, _ in words[1:]] == [new for _, new in words[:-1]]
-    assert ["online", "down"] in [[words[0][1], new] for _, new in words]
+    assert [old for old, _new in words[1:]] == [new for _old, new in words[:-1]]
+    assert ["online", "down"] in [[words[0][1], new] for _old, new in words]
 
 
 def test_actions_are_carried_out_again_when_a_status_changes_but_the_selection_does_not(host):
@@ -161,6 +161,23 @@ def test_whoever_held_the_lock_may_have_written_another_configuration(host):
     assert VIA_B not in host.calls()
 
 
+def test_what_somebody_else_has_undone_is_done_again(host):
+    """As reloading a firewall undoes it: the table is made again, and then everything in it."""
+    rules = host.directory / "rules"
+    rules.write_text("ours")
+    host.install("restore", f"#!/bin/sh\necho ours >{rules}\necho restored >>{host.directory}/calls\n")
+    host.configure(TWO, FAILOVER, [ROUTE], [{"probe": ["cat", str(rules)], "repair": ["restore"]}])
+    host.start(more=("--keep-interval", "0.1"))
+    host.until_called(VIA_A)
+    until(lambda: host.statuses() == {"A": "online", "B": "online"}, host.log)
+    before = len(host.calls())
+    rules.unlink()
+    host.until_called("restored")
+    until(lambda: host.calls()[before:] == ["restored", VIA_A], host.calls)
+    assert rules.read_text() == "ours\n"
+    assert host.log().count("somebody else has changed") == 1
+
+
 def test_what_fails_is_tried_again_and_told_once(host):
     host.configure(TWO, FAILOVER, [ROUTE])
     (host.directory / "fail-ip").touch()
@@ -236,7 +253,7 @@ def test_gateways_that_are_not_asked(host):
     host.start()
     host.until_statuses(FORCED="force_down", QUIET="none", SHOWN="down")
     assert host.status()["groups"]["G"]["selected"] == ["SHOWN"]
-    assert [words.split()[-1] for _, words in host.started()] == [B]
+    assert [words.split()[-1] for _pid, words in host.started()] == [B]
 
 
 def test_a_gateway_whose_source_address_is_gone_is_down_until_it_is_back(host):
@@ -244,14 +261,14 @@ def test_a_gateway_whose_source_address_is_gone_is_down_until_it_is_back(host):
     host.start()
     host.until_statuses(A="down", B="online")
     assert "A: no interface has the source address 192.0.2.77\n" in host.log()
-    assert [words.split()[-1] for _, words in host.started()] == [B]
+    assert [words.split()[-1] for _pid, words in host.started()] == [B]
 
 
 def test_probes_that_the_kernel_refuses_to_send_are_lost(host):
     host.configure({"A": {**GATEWAY, "source": "127.0.0.2"}, "B": TWO["B"]})
     host.start()
     host.until_statuses(A="online", B="online")
-    assert [words.split()[-2:] for _, words in host.started()] == [[A, B]]
+    assert [words.split()[-2:] for _pid, words in host.started()] == [[A, B]]
     host.probe(A, "refused")
     host.until_statuses(A="down", B="online")
 
@@ -313,7 +330,7 @@ def test_a_prober_that_dies_is_started_again(host):
     host.until_statuses(A="pending", B="online")
     host.probe(A, "1")
     host.until_statuses(A="online", B="online")
-    assert [words.split()[-1] for _, words in host.started()].count(B) == 1
+    assert [words.split()[-1] for _pid, words in host.started()].count(B) == 1
 
 
 def test_probers_that_say_nothing(host):
@@ -340,7 +357,7 @@ def test_dpinger_is_preferred_and_its_figures_are_taken(host):
     host.configure(TWO, FAILOVER, [ROUTE])
     host.start(prober=None)
     host.until_statuses(A="online", B="online")
-    assert sorted(words for _, words in host.started()) == [
+    assert sorted(words for _pid, words in host.started()) == [
         f"-f -i A -B 127.0.0.1 -s 20 -l 40 -t 600 -r 100 -d 1 {A}",
         f"-f -i B -B 127.0.0.2 -s 20 -l 40 -t 600 -r 100 -d 1 {B}",
     ]
@@ -371,7 +388,7 @@ def test_sigterm_ends_all(host):
     daemon = host.start()
     host.until_called(VIA_A)
     hook = int(until(lambda: (host.directory / "hook").read_text()))
-    pids = [pid for pid, _ in host.started()]
+    pids = [pid for pid, _words in host.started()]
     assert all(map(alive, [*pids, hook]))
     daemon.terminate()
     assert daemon.wait() == 0
@@ -383,7 +400,7 @@ def test_probers_do_not_outlive_a_monitor_that_is_killed(host):
     host.configure(TWO)
     daemon = host.start()
     host.until_statuses(A="online", B="online")
-    pids = [pid for pid, _ in host.started()]
+    pids = [pid for pid, _words in host.started()]
     daemon.kill()
     daemon.wait()
     until(lambda: not any(map(alive, pids)))
@@ -393,7 +410,7 @@ def test_a_silent_prober_of_a_monitor_that_was_killed_is_ended_by_the_next(host)
     host.configure(TWO)
     daemon = host.start()
     host.until_statuses(A="online", B="online")
-    pids = [pid for pid, _ in host.started()]
+    pids = [pid for pid, _words in host.started()]
     for pid in pids:
         os.kill(pid, signal.SIGSTOP)
     daemon.kill()

@@ -86,8 +86,8 @@ def test_shown_is_the_worst_of_the_time_of_holding(samples, hold):
         measured.append((now, MEASURED.index(status)))
         shown = hysteresis.shown(status, float(now), float(hold))
         # Each measurement counts until the next is made.
-        ends = [at for at, _ in measured[1:]] + [None]
-        counting = [bad for (_, bad), end in zip(measured, ends, strict=True) if end is None or now - end < hold]
+        ends = [at for at, _bad in measured[1:]] + [None]
+        counting = [bad for (_at, bad), end in zip(measured, ends, strict=True) if end is None or now - end < hold]
         assert shown == MEASURED[max(counting)]
 
 
