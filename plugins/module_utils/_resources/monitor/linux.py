@@ -29,6 +29,7 @@ StartLimitIntervalSec=0
 Environment=PYTHONPATH={library}
 ExecStart={words}
 RuntimeDirectory=routed_ipsec
+RuntimeDirectoryPreserve=restart
 Restart=always
 RestartSec=1
 

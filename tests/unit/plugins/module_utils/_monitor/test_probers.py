@@ -52,8 +52,8 @@ def results(name: str) -> dict[bytes, list[tuple[int, int | None]]]:
 def test_reads_what_fping_printed(file, answers, silent):
     found = results(file)
     assert sorted(found) == sorted([answers, *silent])
-    assert [sequence for sequence, _ in found[answers]] == list(range(9))
-    assert all(0 < latency < 1000 for _, latency in found[answers])
+    assert [sequence for sequence, _latency in found[answers]] == list(range(9))
+    assert all(0 < latency < 1000 for _sequence, latency in found[answers])
     for monitor in silent:
         assert found[monitor] == [(sequence, None) for sequence in range(7)]
 
@@ -72,7 +72,7 @@ def test_reads_latencies_of_any_size():
 
 
 def test_fping_says_nothing_of_a_probe_that_is_refused():
-    assert [sequence for sequence, _ in results("refused.txt")[b"127.0.0.1"]] == [0, 1, 2, 5, 6, 7, 8]
+    assert [sequence for sequence, _latency in results("refused.txt")[b"127.0.0.1"]] == [0, 1, 2, 5, 6, 7, 8]
     assert b"10.99.0.1" not in results("refused.txt")
     assert results("no-source.txt") == {}
 
@@ -115,10 +115,10 @@ def probe(number: int, **changes: object) -> Probe:
 
 def test_fping_is_told_its_source_and_no_interface():
     (job,) = jobs([PROBE, dataclasses.replace(PROBE, gateway="GW2", monitor="192.0.2.9")])
-    assert " ".join(job.argv) == ("/usr/bin/fping -4 -l -i 0 -p 500 -t 2000 -b 1 -S 10.6.106.2 10.6.106.1 192.0.2.9")
+    assert " ".join(job.argv) == ("/usr/bin/fping -4 -l -i 1 -p 500 -t 2000 -b 1 -S 10.6.106.2 10.6.106.1 192.0.2.9")
     assert "-I" not in job.argv
     (job,) = jobs([dataclasses.replace(PROBE, source=None, monitor="fd00::1")])
-    assert " ".join(job.argv) == "/usr/bin/fping -6 -l -i 0 -p 500 -t 2000 -b 1 fd00::1"
+    assert " ".join(job.argv) == "/usr/bin/fping -6 -l -i 1 -p 500 -t 2000 -b 1 fd00::1"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,15 @@ def test_no_process_has_more_replies_to_take_at_once_than_its_socket_holds(count
     assert len(made) == -(-count // MOST_TARGETS)
 
 
+@pytest.mark.parametrize(
+    ("count", "interval", "pause"),
+    [(1, 500, "1"), (100, 500, "1"), (101, 500, "0.01"), (250, 5000, "0.01"), (10, 20, "1"), (11, 20, "0.01")],
+)
+def test_packets_to_few_targets_are_spread(count, interval, pause):
+    (job,) = jobs([probe(number, source="10.1.0.1", interval=interval) for number in range(count)])
+    assert job.argv[job.argv.index("-i") + 1] == pause
+
+
 @pytest.mark.parametrize(("address", "assigned"), [("127.0.0.1", True), ("192.0.2.77", False), ("nonsense", False)])
 def test_addresses_of_this_host(address, assigned):
     assert is_assigned(address) == assigned
@@ -217,7 +226,7 @@ def local(number: int, **changes: object) -> Probe:
 
 def told(probers: Probers) -> list[str]:
     """Of each process its source and its targets."""
-    return sorted(" ".join(words[words.index("1") + 1 :]) for words in probers.processes().values())
+    return sorted(" ".join(words[words.index("-b") + 2 :]) for words in probers.processes().values())
 
 
 def test_a_source_that_the_kernel_chooses_no_longer_is_told_from_then_on(host, probers, said, monkeypatch):
