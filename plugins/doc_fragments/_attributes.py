@@ -13,7 +13,13 @@ class ModuleDocFragment:
     """The fragment C(routed_ipsec.vti._attributes)."""
 
     DOCUMENTATION = r"""
-options: {}
+options:
+  _predicted:
+    description:
+      - Not for playbooks; in check mode the collection itself hands a module here what the tasks before it would have
+        done, so that it can refer to what does not exist yet.
+    type: list
+    elements: dict
 attributes:
   check_mode:
     description: Can run in C(check_mode) and return changed status prediction without modifying target.

@@ -385,7 +385,7 @@ def test_sigterm_ends_all(host):
     host.configure(TWO, FAILOVER, [ROUTE])
     daemon = host.start()
     host.until_called(VIA_A)
-    hook = int(until(lambda: (host.directory / "hook").read_text()))
+    hook = int(until((host.directory / "hook").read_text))
     pids = [pid for pid, _words in host.started()]
     assert all(map(alive, [*pids, hook]))
     daemon.terminate()
