@@ -175,8 +175,13 @@ def drift(system: SimulatedSystem, what: str, pick: int) -> None:
     """Break one thing of ours on the host, if there is such a thing."""
     host = system.host
     observed = observe(system)
+    # A service whose script is gone cannot be ended; without its configuration it does nothing.
     ours = sorted(
-        path for path in observed.realized.files if "/routed_ipsec/" not in path and path != "/etc/sysctl.conf"
+        path
+        for path in observed.realized.files
+        if "/routed_ipsec/" not in path
+        and path != "/etc/sysctl.conf"
+        and not path.endswith("/rc.d/routed_ipsec_monitor")
     )
     interfaces = sorted(
         {item.interface for item in observed.declared.phase2.values()} & set(observed.realized.interfaces)

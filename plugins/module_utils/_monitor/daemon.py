@@ -157,6 +157,12 @@ class Monitor:
             with open(self._path, encoding="utf-8") as file:
                 self._seen = _identity(os.fstat(file.fileno()))
                 configuration = read(file.read())
+        except FileNotFoundError:
+            # Taken away: nothing is to be watched, and nothing led anywhere, should the service not have been ended.
+            if not self._complaint:
+                log(f"{self._path}: there is no such file: nothing is watched")
+                self._load(_EMPTY, now)
+            self._complaint, self._seen = "no such file", None
         except (OSError, Malformed, UnicodeDecodeError) as error:
             if str(error) != self._complaint or self.reread:
                 log(f"{self._path}: {error}; going on with what there is")

@@ -10,7 +10,7 @@ import dataclasses
 import re
 import typing as t
 
-from ..._core.steps import Batch, Step, command
+from ..._core.steps import Batch, Step, anyhow, command, nonzero
 from ..._formats import block
 
 if t.TYPE_CHECKING:
@@ -231,8 +231,9 @@ def load_rules() -> Step:
     return command("pfctl", "-a", ANCHOR, "-f", RULES)
 
 
-def load_pf_conf() -> Step:
-    return command("pfctl", "-f", PF_CONF)
+def load_pf_conf(*, ours: bool) -> Step:
+    """Unless what changed is ``ours``, a file that pf refuses is a person's to mend, and pf goes on as it is."""
+    return command("pfctl", "-f", PF_CONF, failure=nonzero if ours else anyhow)
 
 
 def clear_rules(*, nat: bool) -> Iterator[Step]:

@@ -144,9 +144,10 @@ def _firewall(before: Host, after: Host) -> Iterator[Step]:
         yield from firewall.clear_rules(nat=rules is None or firewall.has_nat(rules.content))
     conf = new.files.get(firewall.PF_CONF)
     includes = conf is not None and bool(firewall.INCLUDE.pattern.search(conf.content))
-    read = conf is not None and (_stale(old, new, firewall.PF_CONF) or (includes and _stale(old, new, firewall.SCRUB)))
+    paths = [firewall.PF_CONF, *([firewall.SCRUB] if includes else [])]
+    read = conf is not None and any(_stale(old, new, path) for path in paths)
     if read:
-        yield firewall.load_pf_conf()
+        yield firewall.load_pf_conf(ours=any(old.files.get(path) != new.files.get(path) for path in paths))
     # Last: pf.conf has the policy's anchor loaded as it is with all gateways up.
     if new.firewall.policy and (read or _policy_stale(old, new)):
         yield firewall.load_policy(new.firewall.policy_lines)

@@ -48,7 +48,7 @@ def observe(system: System, leased: Container[tuple[int, str]]) -> Routes:
         reasons: list[str | None] = []
         for route in iproute.routes(text):
             static = route.protocol in _STATIC
-            if static and route.kind in ("unicast", "blackhole"):
+            if static and not _is_of_frr(route) and route.kind in ("unicast", "blackhole"):
                 found.table[route.destination] = (*found.table.get(route.destination, ()), _hop(route))
             if route.destination == DEFAULTS[version]:
                 learned = not static or (route.protocol == "boot" and (version, route.interface or "") in leased)
@@ -63,6 +63,17 @@ def observe(system: System, leased: Container[tuple[int, str]]) -> Routes:
 
 _STATIC = ("static", "boot")
 """Protocols of routes that a person has made: ``boot`` is what ip-route(8) says when it was told nothing."""
+
+
+_METRIC_OF_FRR = 20
+
+
+def _is_of_frr(route: iproute.Route) -> bool:
+    """Whether FRR's staticd has made a route: its package has ip-route(8) call protocol 196 static, too.
+
+    zebra gives all its routes one metric (NL_DEFAULT_ROUTE_METRIC); ours have none.
+    """
+    return route.protocol == "static" and route.metric == _METRIC_OF_FRR
 
 
 def _hop(route: iproute.Route) -> NextHop:
