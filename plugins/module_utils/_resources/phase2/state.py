@@ -11,7 +11,7 @@ import ipaddress
 import typing as t
 
 from ..._core.errors import InvalidOption
-from ..._formats import proposals
+from ..._formats import overhead, proposals
 from .. import declared
 
 if t.TYPE_CHECKING:
@@ -62,8 +62,8 @@ DEFAULTS: dict[str, t.Any] = {
     "mtu": 1400,
     "dynamic_endpoints": False,
 }
-MTU = (1280, 8192)
-"""if_ipsec(4) takes no other MTU (sys/net/if_ipsec.h); the same limits keep both ends of a tunnel equal."""
+MTU = overhead.LIMITS
+"""if_ipsec(4) takes no other MTU; the same limits keep both ends of a tunnel equal."""
 REQID = (1, 16383)
 """Above begin the reqids that FreeBSD's kernel hands out by itself (sys/netipsec)."""
 UNIT = (0, 32767)

@@ -13,6 +13,7 @@ import typing as t
 
 from ..._core.errors import InvalidOption
 from .. import declared
+from ..gateway.state import INTERFACE
 
 if t.TYPE_CHECKING:
     from collections.abc import Mapping
@@ -75,7 +76,7 @@ def from_options(options: Mapping[str, t.Any]) -> StaticRoute:
         raise InvalidOption(
             f"gateway: give exactly one of gateway, interface and blackhole=true for route {route.name}"
         )
-    if route.interface and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_.-]{0,14}", route.interface):
+    if route.interface and not INTERFACE.fullmatch(route.interface):
         raise InvalidOption(f"interface: {route.interface!r} is no interface name")
     return route
 
