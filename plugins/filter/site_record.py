@@ -16,7 +16,8 @@ description:
   - Picks the variables that describe a site from a host's variables, C(vti_site_id) as C(site_id) and so on.
   - "They are: C(vti_site_id), C(vti_lan_networks), C(vti_wan_address), C(vti_wan_address6), C(vti_psk), C(vti_ike_id),
     C(vti_transit), C(vti_transit_v6), C(vti_reqid), C(vti_unit), C(vti_proposals), C(vti_esp_proposals), C(vti_mtu),
-    C(vti_transit_pool), C(vti_transit_pool_v6) and C(vti_branch_to_branch)."
+    C(vti_transit_pool), C(vti_transit_pool_v6), C(vti_branch_to_branch), C(vti_routing),
+    C(vti_routing_key), C(vti_asn), C(vti_bgp), C(vti_ospf) and C(vti_bfd)."
   - The site's name is C(vti_site_name), or C(inventory_hostname) where that is not set.
 positional: psk
 options:
@@ -25,7 +26,9 @@ options:
     type: dict
     required: true
   psk:
-    description: Whether to pick C(vti_psk). V(false) does not even look at it, so that it need not be known.
+    description:
+      - Whether to pick C(vti_psk) and C(vti_routing_key). V(false) does not even look at them, so that they need not be
+        known.
     type: bool
     default: true
 seealso:
@@ -56,7 +59,7 @@ def site_record(variables: t.Mapping[str, t.Any], psk: bool = True) -> dict[str,
     record = {"name": variables.get("vti_site_name") or variables["inventory_hostname"]}
     for key in links.KEYS:
         # "in" first: looking a variable up templates it, and what is not there must not count.
-        if (psk or key != "psk") and f"vti_{key}" in variables:
+        if (psk or key not in links.SECRETS) and f"vti_{key}" in variables:
             record[key] = variables[f"vti_{key}"]
     return record
 

@@ -16,12 +16,16 @@ description:
   - Gives every gateway the variables C(gateway_phase1), C(gateway_phase2), C(gateway_assignments) and
     C(gateway_static_routes), which the role P(routed_ipsec.vti.gateway#role) takes. Both ends of a tunnel come from one
     record.
-  - Hub-and-spoke with one or more hubs, a mesh, and single links can be mixed. Routing is static.
+  - Hub-and-spoke with one or more hubs, a mesh, and single links can be mixed.
+  - Gateways with a tunnel that is not routed statically also get C(frr_router), the description that the role
+    P(routed_ipsec.vti.frr#role) takes, in place of the static routes. It is empty for all others.
+  - C(vti_links) tells playbooks of a gateway's neighbours, a list with the name of the C(link), the far C(site), the
+    name of the C(phase1) and of the C(far_phase1), whether the far end is C(external), and whether this end C(starts).
   - Reads files whose name ends with C(.vti.yml) or C(.vti.yaml). Hosts and their variables come from the inventory
     sources before it, from O(sites), or from both. A site has the name of its host; a site without a host becomes one.
   - What O(sites) does not say of a site is read from its host's variables C(vti_site_id), C(vti_wan_address),
-    C(vti_wan_address6), C(vti_lan_networks), C(vti_ike_id), C(vti_region), C(vti_platform), C(vti_transit_pool) and
-    C(vti_transit_pool_v6).
+    C(vti_wan_address6), C(vti_lan_networks), C(vti_ike_id), C(vti_region), C(vti_platform), C(vti_transit_pool),
+    C(vti_transit_pool_v6) and C(vti_asn).
   - Makes the groups C(vti_hubs), C(vti_branches) (the spokes), C(vti_region_NAME), C(vti_platform_NAME), and
     C(vti_sites) with all of them. External sites become no hosts.
   - Numbers follow from the ids of both sites and nothing else, so that a site that comes, goes or gets another name
@@ -50,6 +54,8 @@ options:
         the unit of a spoke's tunnel is the spoke's id plus 2845 times the slot less one. A hub's second tunnel to a
         spoke takes the next slot, too.
       - C(transit_pool) and C(transit_pool_v6), of a hub, instead of those in O(pools). Each hub needs its own.
+      - C(asn), its AS for BGP, instead of 4200000000 plus its id.
+      - Two hubs may have the same LAN unless O(routing=static).
     type: dict
     default: {}
   hubs:
@@ -79,6 +85,8 @@ options:
         higher id.
       - C(transit), C(transit_v6), C(unit) and C(reqid), instead of what follows from the ids.
       - C(phase1) and C(phase2), options as in O(defaults), and C(psk) as O(psk).
+      - C(routing) and C(routing_key) as O(routing) and O(routing_key). A link with an external site is static
+        unless its own C(routing) says otherwise.
     type: list
     elements: dict
     default: []
@@ -97,6 +105,38 @@ options:
         P(routed_ipsec.vti.ipsec_vti_phase2#module) that both ends of every tunnel get.
     type: dict
     default: {}
+  routing:
+    description:
+      - How gateways learn what is behind their tunnels.
+      - V(bgp) and V(ospf) need the role P(routed_ipsec.vti.frr#role), and cannot be mixed with each other.
+    type: str
+    choices: [static, bgp, ospf]
+    default: static
+  bgp:
+    description:
+      - For all sessions of BGP.
+      - C(asn), one AS for all sites, whose hubs reflect routes; without it every site has its own. C(bfd) is true by
+        default, C(graceful_restart) false, C(keepalive) 10 and C(holdtime) 30 seconds.
+      - C(maximum_prefix), how many networks a neighbour may announce, by default twice what it should, and at least 10.
+      - C(import_check), whether a site's LANs are announced only while it has a route to them, false by default.
+    type: dict
+    default: {}
+  ospf:
+    description:
+      - For all interfaces of OSPFv2 and OSPFv3. C(area) is 0 by default, C(hello) 10 and C(dead) 40 seconds, C(bfd)
+        true, C(mtu_ignore) false, C(key_id) 1.
+    type: dict
+    default: {}
+  bfd:
+    description: C(interval), milliseconds, 300 by default, and C(multiplier), 3 by default.
+    type: dict
+    default: {}
+  routing_key:
+    description:
+      - A template, as O(psk), that gives the password of BGP sessions or the key of OSPF (at most 16 characters) on a
+        link. By default there is none; what is spoken is inside the tunnel.
+      - FRR has no passwords of BGP on FreeBSD without security associations for them, which the role refuses.
+    type: str
   branch_to_branch:
     description: Whether spokes reach each other through their first hub.
     type: bool
@@ -197,9 +237,13 @@ VARIABLES = {
     "platform": "vti_platform",
     "transit_pool": "vti_transit_pool",
     "transit_pool_v6": "vti_transit_pool_v6",
+    "asn": "vti_asn",
 }
 """Variables of a host that say what the description does not, by the key of a site."""
-DESCRIPTION = ("pools", "defaults", "branch_to_branch", "summaries", "links", "psk", "psk_variable")
+DESCRIPTION = (
+    *("pools", "defaults", "branch_to_branch", "summaries", "links", "psk", "psk_variable"),
+    *("routing", "bgp", "ospf", "bfd", "routing_key"),
+)
 
 
 class InventoryModule(BaseInventoryPlugin):
@@ -226,8 +270,9 @@ class InventoryModule(BaseInventoryPlugin):
     def _refuse(self, why: str) -> None:
         # Without this, empty lists would be a gateway's configuration, and purging would remove its tunnels.
         hint = why.replace("\\", "/").replace('"', "'").replace("\n", " ")
-        for option in ("phase1", "phase2", "assignments", "static_routes"):
-            self.inventory.set_variable("all", f"gateway_{option}", trusted('{{ undef(hint="' + hint + '") }}'))
+        options = [f"gateway_{option}" for option in ("phase1", "phase2", "assignments", "static_routes")]
+        for variable in (*options, "frr_router", "vti_links"):
+            self.inventory.set_variable("all", variable, trusted('{{ undef(hint="' + hint + '") }}'))
 
     def _description(self) -> dict[str, t.Any]:
         description = {option: self.get_option(option) for option in DESCRIPTION}
@@ -300,6 +345,13 @@ class InventoryModule(BaseInventoryPlugin):
                     phase1["psk"] = trusted(phase1["psk"])
             for option, items in tunnels.items():
                 self.inventory.set_variable(name, f"gateway_{option}", items)
+            router = fleet.routers.get(name, {})
+            for part, key in (("neighbors", "password"), ("interfaces", "key")):
+                for item in (router.get("bgp") or router.get("ospf") or {}).get(part, ()):
+                    if key in item:
+                        item[key] = trusted(item[key])
+            self.inventory.set_variable(name, "frr_router", router)
+            self.inventory.set_variable(name, "vti_links", fleet.neighbors[name])
 
 
 def _names(link: t.Any) -> t.Iterable[t.Any]:

@@ -31,6 +31,8 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2
     UNIT,
 )
 
+from . import frr, routers
+
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
@@ -54,6 +56,8 @@ class Site:
     transit_pool, transit_pool_v6, branch_to_branch: of the hub.
     proposals, esp_proposals, mtu: of a branch, else of the hub, else the modules' defaults.
     ike_id: the identity, instead of the outer address.
+    routing: of a branch, else of the hub, else static. asn: of the site, for BGP. routing_key: of a branch, BGP's
+    password or OSPF's key on its tunnel. bgp, ospf, bfd: of the hub, see routers.settings().
     """
 
     name: str
@@ -73,6 +77,12 @@ class Site:
     transit_pool: Network = POOL
     transit_pool_v6: Network | None = None
     branch_to_branch: bool = True
+    routing: str | None = None
+    routing_key: Secret | None = None
+    asn: int | None = None
+    bgp: Mapping[str, t.Any] | None = None
+    ospf: Mapping[str, t.Any] | None = None
+    bfd: Mapping[str, t.Any] | None = None
 
     @property
     def connection(self) -> str:
@@ -114,6 +124,10 @@ class Link:
     transits: tuple[Transit, ...]
     unit: int
     reqid: int
+
+    @property
+    def routing(self) -> str:
+        return _routing(self.hub, self.branch)
 
 
 # --- from records ---------------------------------------------------------------------------------------------------
@@ -228,6 +242,16 @@ def _flag(name: str, key: str, value: t.Any) -> bool:
     return words[str(value).lower()]
 
 
+def _settings(name: str, key: str, value: t.Any) -> Mapping[str, t.Any]:
+    if not hasattr(value, "items"):
+        raise _invalid(name, key, "must be a dictionary")
+    return t.cast("Mapping[str, t.Any]", value)
+
+
+def _spoken(name: str, key: str, value: t.Any) -> str:
+    return routers.routing(f"site {name}: {key}", value)
+
+
 _READERS: dict[str, Callable[[str, str, t.Any], t.Any]] = {
     "site_id": _number(*SITE_ID),
     "lan_networks": _networks,
@@ -245,9 +269,17 @@ _READERS: dict[str, Callable[[str, str, t.Any], t.Any]] = {
     "transit_pool": _network_of(4),
     "transit_pool_v6": _network_of(6),
     "branch_to_branch": _flag,
+    "routing": _spoken,
+    "routing_key": _secret,
+    "asn": _number(*frr.ASN),
+    "bgp": _settings,
+    "ospf": _settings,
+    "bfd": _settings,
 }
 KEYS = tuple(_READERS)
 """The keys of a site record besides its name."""
+SECRETS = ("psk", "routing_key")
+"""Those of them that are nobody else's business."""
 
 
 # --- one tunnel -----------------------------------------------------------------------------------------------------
@@ -311,7 +343,7 @@ def hub_end(tunnel: Link) -> Tunnels:
         "phase1": [_phase1(tunnel, branch, tunnel.outer[0], tunnel.outer[1], hub.ike_id, branch.ike_id)],
         "phase2": _phase2(tunnel, branch, inner, actions),
         "assignments": [{"phase2": branch.connection, "name": branch.assignment}],
-        "static_routes": _routes(branch, branch.assignment, tunnel),
+        "static_routes": _routes(branch, branch.assignment, tunnel) if tunnel.routing == "static" else [],
     }
 
 
@@ -322,11 +354,12 @@ def branch_end(tunnel: Link, others: Iterable[Site] = ()) -> Tunnels:
     # Starting alone gives up for good when the hub refuses (its configuration may come later): traffic tries again.
     actions = {"start_action": "trap|start", "close_action": "start", "dpd_action": "restart"}
     beyond = list(others) if hub.branch_to_branch else []
+    ways = (hub, *beyond) if tunnel.routing == "static" else ()
     return {
         "phase1": [_phase1(tunnel, hub, tunnel.outer[1], tunnel.outer[0], branch.ike_id, hub.ike_id)],
         "phase2": _phase2(tunnel, hub, inner, actions),
         "assignments": [{"phase2": hub.connection, "name": "VTI_HQ"}],
-        "static_routes": [route for far in (hub, *beyond) for route in _routes(far, "VTI_HQ", tunnel)],
+        "static_routes": [route for far in ways for route in _routes(far, "VTI_HQ", tunnel)],
     }
 
 
@@ -380,7 +413,7 @@ def _given(**options: t.Any) -> dict[str, t.Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
-def _routes(far: Site, assignment: str, tunnel: Link) -> list[dict[str, t.Any]]:
+def _reachable(far: Site, tunnel: Link) -> None:
     families = {transit.network.version for transit in tunnel.transits}
     for network in far.lan_networks:
         if network.version not in families:
@@ -388,6 +421,10 @@ def _routes(far: Site, assignment: str, tunnel: Link) -> list[dict[str, t.Any]]:
                 f"site {far.name}: lan_networks: {network} cannot be reached, the tunnel between {tunnel.hub.name} and "
                 f"{tunnel.branch.name} has no IPv6; give {tunnel.hub.name} a transit_pool_v6"
             )
+
+
+def _routes(far: Site, assignment: str, tunnel: Link) -> list[dict[str, t.Any]]:
+    _reachable(far, tunnel)
     return [
         {"name": route_name(far, network), "network": str(network), "gateway": f"{assignment}_VTIV{network.version}"}
         for network in far.lan_networks
@@ -427,6 +464,64 @@ def branch_tunnels(
     check([hub, branch, *others], hub)
     tunnel = link(hub, branch)
     return _joined([branch_end(tunnel, others)])
+
+
+def hub_router(hub_record: Mapping[str, t.Any], branch_records: Iterable[Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """The description for FRR at the hub; empty without a tunnel that needs it."""
+    hub = site(hub_record)
+    branches = [site(record) for record in branch_records]
+    check([hub, *branches], hub)
+    edges = [_edge(_node(hub, hub), link(hub, branch)) for branch in branches]
+    return routers.descriptions(edges, _common(hub), hub.name).get(hub.name, {})
+
+
+def branch_router(
+    branch_record: Mapping[str, t.Any],
+    hub_record: Mapping[str, t.Any],
+    other_records: Iterable[Mapping[str, t.Any]] = (),
+) -> dict[str, t.Any]:
+    """The description for FRR at a branch; empty where its tunnel does not need it."""
+    hub, branch = site(hub_record), site(branch_record)
+    others = [other for other in map(site, other_records) if other.name != branch.name]
+    check([hub, branch, *others], hub)
+    if _routing(hub, branch) == "static":
+        return {}
+    node = _node(hub, hub)
+    edge = _edge(node, link(hub, branch))
+    # Of their tunnels nothing matters here but that they are there.
+    beyond = [
+        dataclasses.replace(edge, nodes=(node, _node(other, hub)), routing=_routing(hub, other)) for other in others
+    ]
+    return routers.descriptions([edge, *beyond], _common(hub), branch.name).get(branch.name, {})
+
+
+def _routing(hub: Site, branch: Site) -> str:
+    return branch.routing or hub.routing or "static"
+
+
+def _common(hub: Site) -> routers.Settings:
+    return routers.settings(hub.bgp, hub.ospf, hub.bfd, branch_to_branch=hub.branch_to_branch)
+
+
+def _node(one: Site, hub: Site) -> routers.Node:
+    return routers.Node(one.name, one.site_id, one.lan_networks, hub=one is hub, spoke=one is not hub, asn=one.asn)
+
+
+def _edge(hub: routers.Node, tunnel: Link) -> routers.Edge:
+    if tunnel.routing != "static":
+        _reachable(tunnel.branch, tunnel)
+        _reachable(tunnel.hub, tunnel)
+    return routers.Edge(
+        nodes=(hub, _node(tunnel.branch, tunnel.hub)),
+        tunnel=1,
+        rank=0,
+        routing=tunnel.routing,
+        units=(tunnel.unit, tunnel.unit),
+        outer=tunnel.outer,
+        transits=tuple(transit.network for transit in tunnel.transits),
+        mtu=_agreed(tunnel, "mtu"),
+        key=tunnel.branch.routing_key.reveal() if tunnel.branch.routing_key else None,
+    )
 
 
 def _joined(ends: Iterable[Tunnels]) -> Tunnels:

@@ -26,10 +26,10 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2 import state as phase2_state
 
 from . import links as links_module
-from . import numbers
+from . import numbers, reading, routers
 
 if t.TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .links import Address, Network, Tunnels
 
@@ -39,9 +39,12 @@ _PREFIXES = {"prefix": (30, 31), "prefix_v6": (64, 127)}
 _SECOND_FAMILY = "-v6"
 _SITE_KEYS = (
     *("id", "wan", "wan_address", "wan_address6", "lans", "ike_id", "region", "platform", "external"),
-    *("hubs", "slot", "transit_pool", "transit_pool_v6"),
+    *("hubs", "slot", "transit_pool", "transit_pool_v6", "asn"),
 )
-_LINK_KEYS = ["sites", "tunnel", "wan", "starts", "psk", "transit", "transit_v6", "unit", "reqid", "phase1", "phase2"]
+_LINK_KEYS = (
+    *("sites", "tunnel", "wan", "starts", "psk", "transit", "transit_v6", "unit", "reqid", "phase1", "phase2"),
+    *("routing", "routing_key"),
+)
 _POOL_KEYS = ("transit", "transit_v6", "links", "links_v6", *_PREFIXES)
 _DERIVED = {
     "phase1": {"name", "description", "local_addrs", "remote_addrs", "local_id", "remote_id", "psk"},
@@ -53,6 +56,7 @@ _DERIVED = {
 _KNOWN = {"phase1": phase1_state.ARGUMENTS, "phase2": phase2_state.ARGUMENTS}
 # The same as in links: traffic tries again where the other end has refused.
 _STARTS = {"start_action": "trap|start", "close_action": "start", "dpd_action": "restart"}
+_FIXED = "; both ends of a tunnel need a fixed one"
 _WAITS = {"start_action": "none", "close_action": "none", "dpd_action": "clear"}
 
 
@@ -85,6 +89,7 @@ class Site:
     slot: int = 1
     transit_pool: Network | None = None
     transit_pool_v6: Network | None = None
+    asn: int | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +105,10 @@ class End:
 
 @dataclasses.dataclass(frozen=True)
 class Link:
-    """A tunnel. Its first end has the first address of each transit network."""
+    """A tunnel. Its first end has the first address of each transit network.
+
+    rank: of a hub among those of the spoke, 0 for the first one. routing_key: a template, as psk.
+    """
 
     name: str
     tunnel: int
@@ -109,6 +117,9 @@ class Link:
     psk: str
     phase1: Mapping[str, t.Any]
     phase2: Mapping[str, t.Any]
+    rank: int = 0
+    routing: str = "static"
+    routing_key: str | None = None
 
     @property
     def suffix(self) -> str:
@@ -118,13 +129,19 @@ class Link:
 
 @dataclasses.dataclass(frozen=True)
 class Fleet:
-    """The result. ``tunnels``: the lists for vti_site of every site that is ours, by its name."""
+    """The result, by the name of a site that is ours.
+
+    tunnels: the lists for vti_site. routers: descriptions for FRR, of sites whose tunnels are not all static.
+    neighbors: of each site's links, the link's name, the far site and the phase 1 that it is at this end.
+    """
 
     sites: dict[str, Site]
     hubs: tuple[str, ...]
     spokes: tuple[str, ...]
     links: tuple[Link, ...]
     tunnels: dict[str, Tunnels]
+    routers: dict[str, dict[str, t.Any]]
+    neighbors: dict[str, list[dict[str, t.Any]]]
 
 
 def build(description: Mapping[str, t.Any]) -> Fleet:
@@ -135,59 +152,9 @@ def build(description: Mapping[str, t.Any]) -> Fleet:
 # --- reading ----------------------------------------------------------------------------------------------------------
 
 
-def _known(where: str, record: t.Any, keys: Collection[str]) -> Mapping[str, t.Any]:
-    if record is None:
-        return {}
-    if not hasattr(record, "items"):
-        raise InvalidOption(f"{where}: must be a dictionary")
-    unknown = sorted(set(record) - set(keys))
-    if unknown:
-        raise InvalidOption(f"{where}: {unknown[0]} is no option here; there are {', '.join(sorted(keys))}")
-    return t.cast("Mapping[str, t.Any]", record)
-
-
-def _list(where: str, value: t.Any) -> list[t.Any]:
-    if value is None:
-        return []
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise InvalidOption(f"{where}: must be a list")
-    return list(value)
-
-
-def _address(where: str, value: t.Any) -> Address:
-    try:
-        return ipaddress.ip_address(str(value))
-    except ValueError:
-        raise InvalidOption(f"{where}: {value!r} is no IP address; both ends of a tunnel need a fixed one") from None
-
-
-def _network(where: str, value: t.Any, version: int | None = None) -> Network:
-    try:
-        network = ipaddress.ip_network(str(value))
-    except ValueError as error:
-        raise InvalidOption(f"{where}: {error}; write it as 10.1.0.0/24") from None
-    if version is not None and network.version != version:
-        raise InvalidOption(f"{where}: {network} is no IPv{version} network")
-    return network
-
-
-def _number(where: str, value: t.Any, low: int, high: int) -> int:
-    text = str(value)
-    if isinstance(value, bool) or not text.isdecimal() or not low <= int(text) <= high:
-        raise InvalidOption(f"{where}: {text!r} is no number from {low} to {high}")
-    return int(text)
-
-
-def _flag(where: str, value: t.Any) -> bool:
-    words = {"true": True, "yes": True, "false": False, "no": False}
-    if str(value).lower() not in words:
-        raise InvalidOption(f"{where}: {value!r} is neither true nor false")
-    return words[str(value).lower()]
-
-
 def _site(name: str, record: t.Any) -> Site:
     where = f"site {name}"
-    known = {key: value for key, value in _known(where, record, _SITE_KEYS).items() if value is not None}
+    known = {key: value for key, value in reading.known(where, record, _SITE_KEYS).items() if value is not None}
     # What is made of these ends up in variables, where braces would make a template of it.
     if not re.match(r"[A-Za-z0-9]", name) or not name.isprintable() or "{" in name:
         raise InvalidOption(f"{where}: cannot name a site; begin with a letter or digit, and use no braces")
@@ -195,12 +162,12 @@ def _site(name: str, record: t.Any) -> Site:
         raise InvalidOption(f"{where}: ike_id: {known['ike_id']!r}: use no braces")
     if "id" not in known:
         raise InvalidOption(f"{where}: id: required; a number that the site keeps for life")
-    number = _number(f"{where}: id", known["id"], *numbers.SITE_ID)
+    number = reading.number(f"{where}: id", known["id"], *numbers.SITE_ID)
     named = links_module.Site(name=name, site_id=number)
     if len(named.connection) + len(_SECOND_FAMILY) + 2 > NAME_LENGTH:
         raise InvalidOption(f"{where}: longer than {NAME_LENGTH - len(_SECOND_FAMILY) - 2} characters")
     pools = {
-        key: _network(f"{where}: {key}", known[key], version)
+        key: reading.network(f"{where}: {key}", known[key], version)
         for key, version in (("transit_pool", 4), ("transit_pool_v6", 6))
         if key in known
     }
@@ -208,15 +175,18 @@ def _site(name: str, record: t.Any) -> Site:
         name=name,
         id=number,
         wans=_wans(where, known),
-        lans=tuple(_network(f"{where}: lans", item) for item in _list(f"{where}: lans", known.get("lans"))),
+        lans=tuple(
+            reading.network(f"{where}: lans", item) for item in reading.items(f"{where}: lans", known.get("lans"))
+        ),
         connection=named.connection,
         assignment=named.assignment,
         ike_id=str(known["ike_id"]) if "ike_id" in known else None,
         region=_word(where, "region", known.get("region")),
         platform=_word(where, "platform", known.get("platform")),
-        external=_flag(f"{where}: external", known.get("external", False)),
-        hubs=tuple(map(str, _list(f"{where}: hubs", known["hubs"]))) if "hubs" in known else None,
-        slot=_number(f"{where}: slot", known.get("slot", 1), 1, numbers.LANES),
+        external=reading.flag(f"{where}: external", known.get("external", False)),
+        hubs=tuple(map(str, reading.items(f"{where}: hubs", known["hubs"]))) if "hubs" in known else None,
+        slot=reading.number(f"{where}: slot", known.get("slot", 1), 1, numbers.LANES),
+        asn=routers.asn(f"{where}: asn", known["asn"]) if "asn" in known else None,
         **pools,
     )
 
@@ -231,18 +201,18 @@ def _word(where: str, key: str, value: t.Any) -> str | None:
 def _wans(where: str, known: Mapping[str, t.Any]) -> tuple[Wan, ...]:
     """Uplinks in the order given; a single one may be given as a dictionary, or by its addresses alone."""
     given = known.get("wan")
-    records = [given] if hasattr(given, "items") else _list(f"{where}: wan", given)
+    records = [given] if hasattr(given, "items") else reading.items(f"{where}: wan", given)
     plain = {key[4:]: known[key] for key in ("wan_address", "wan_address6") if key in known}
     if plain and records:
         raise InvalidOption(f"{where}: wan: give this or wan_address, not both")
     wans: dict[str, Wan] = {}
     for index, item in enumerate(records or ([plain] if plain else []), 1):
-        record = _known(f"{where}: wan", item, ("name", "address", "address6"))
+        record = reading.known(f"{where}: wan", item, ("name", "address", "address6"))
         addresses: list[Address] = []
         for key, version in (("address", None), ("address6", 6)):
             if record.get(key) is None:
                 continue
-            address = _address(f"{where}: wan: {key}", record[key])
+            address = reading.address(f"{where}: wan: {key}", record[key], _FIXED)
             if version not in (None, address.version) or address.version in {one.version for one in addresses}:
                 raise InvalidOption(f"{where}: wan: {key}: {address} is not of the family expected here")
             addresses.append(address)
@@ -252,8 +222,14 @@ def _wans(where: str, known: Mapping[str, t.Any]) -> tuple[Wan, ...]:
     return tuple(wans.values())
 
 
+def _template(where: str, option: str, link: str, template: t.Any) -> str:
+    if not isinstance(template, str) or "{{" not in template:
+        raise InvalidOption(f"{where}: {option}: must be a template; keep the keys themselves in a vault")
+    return "{% set link = " + json.dumps(link, ensure_ascii=False) + " %}" + template
+
+
 def _options(where: str, record: Mapping[str, t.Any], option: str) -> Mapping[str, t.Any]:
-    return _known(f"{where}: {option}", record.get(option), set(_KNOWN[option]) - _DERIVED[option])
+    return reading.known(f"{where}: {option}", record.get(option), set(_KNOWN[option]) - _DERIVED[option])
 
 
 # --- building ---------------------------------------------------------------------------------------------------------
@@ -265,7 +241,7 @@ class _Builder:
     def __init__(self, description: Mapping[str, t.Any]) -> None:
         self.sites = {
             str(name): _site(str(name), record)
-            for name, record in _known("sites", description.get("sites"), description.get("sites") or ()).items()
+            for name, record in reading.known("sites", description.get("sites"), description.get("sites") or ()).items()
         }
         self.hubs = self._names("hubs", description.get("hubs"))
         self.spokes = self._names("spokes", description.get("spokes"))
@@ -274,19 +250,32 @@ class _Builder:
         both = set(self.hubs) & set(self.spokes)
         if both:
             raise InvalidOption(f"spokes: site {min(both)} is one of the hubs; a site is a hub or a spoke")
-        self.records = [_known("links", item, _LINK_KEYS) for item in _list("links", description.get("links"))]
-        self._read_pools(_known("pools", description.get("pools"), _POOL_KEYS))
-        defaults = _known("defaults", description.get("defaults"), _KNOWN)
+        self.records = [
+            reading.known("links", item, _LINK_KEYS) for item in reading.items("links", description.get("links"))
+        ]
+        self._read_pools(reading.known("pools", description.get("pools"), _POOL_KEYS))
+        defaults = reading.known("defaults", description.get("defaults"), _KNOWN)
         self.defaults = {option: _options("defaults", defaults, option) for option in _KNOWN}
-        self.summaries = [_network("summaries", item) for item in _list("summaries", description.get("summaries"))]
-        self.branch_to_branch = _flag("branch_to_branch", description.get("branch_to_branch", True))
+        self.summaries = [
+            reading.network("summaries", item) for item in reading.items("summaries", description.get("summaries"))
+        ]
+        self.branch_to_branch = reading.flag("branch_to_branch", description.get("branch_to_branch", True))
+        self.routing = routers.routing("routing", description.get("routing") or "static")
+        self.routing_key = description.get("routing_key")
+        self.settings = routers.settings(
+            description.get("bgp"),
+            description.get("ospf"),
+            description.get("bfd"),
+            branch_to_branch=self.branch_to_branch,
+            summaries=self.summaries,
+        )
         self.psk = description.get("psk")
         self.psk_variable = str(description.get("psk_variable") or "vti_psks")
         if not self.psk_variable.isidentifier():
             raise InvalidOption(f"psk_variable: {self.psk_variable!r} is no name of a variable")
 
     def _names(self, option: str, value: t.Any) -> tuple[str, ...]:
-        names = tuple(dict.fromkeys(map(str, _list(option, value))))
+        names = tuple(dict.fromkeys(map(str, reading.items(option, value))))
         for name in names:
             self._find(option, name)
         return names
@@ -299,11 +288,11 @@ class _Builder:
     def _read_pools(self, given: Mapping[str, t.Any]) -> None:
         self.prefixes = {}
         for version, (key, choices) in zip((4, 6), _PREFIXES.items(), strict=True):
-            self.prefixes[version] = _number(f"pools: {key}", given.get(key, choices[0]), 0, 128)
+            self.prefixes[version] = reading.number(f"pools: {key}", given.get(key, choices[0]), 0, 128)
             if self.prefixes[version] not in choices:
                 raise InvalidOption(f"pools: {key}: must be {choices[0]} or {choices[1]}")
         self.pools = {
-            key: _network(f"pools: {key}", given[key], 6 if key.endswith("_v6") else 4)
+            key: reading.network(f"pools: {key}", given[key], 6 if key.endswith("_v6") else 4)
             for key in ("transit", "transit_v6", "links", "links_v6")
             if given.get(key) is not None
         }
@@ -318,14 +307,16 @@ class _Builder:
             for name, site in self.sites.items()
             if not site.external
         }
+        neighbors: dict[str, list[dict[str, t.Any]]] = {name: [] for name in tunnels}
         for link in links:
             for ours, theirs in (link.ends, link.ends[::-1]):
                 if not ours.site.external:
                     _add_end(tunnels[ours.site.name], link, ours, theirs)
+                    neighbors[ours.site.name].append(_neighbor(link, ours, theirs))
         self._route(links, tunnels)
         for name, options in tunnels.items():
             _check_names(name, options)
-        return Fleet(self.sites, self.hubs, self.spokes, links, tunnels)
+        return Fleet(self.sites, self.hubs, self.spokes, links, tunnels, self._routers(links, tunnels), neighbors)
 
     # --- links ---
 
@@ -348,12 +339,12 @@ class _Builder:
                 wanted.setdefault((frozenset((one, other)), 1), (*self._ordered(one, other), {}))
         given = set()
         for record in self.records:
-            names = _list("links: sites", record.get("sites"))
+            names = reading.items("links: sites", record.get("sites"))
             where = f"links: {' and '.join(map(str, names))}"
             if len(names) != 2 or names[0] == names[1]:
                 raise InvalidOption(f"{where}: sites: give the names of two sites")
             first, second = self._ordered(*(self._find(where, name).name for name in names))
-            tunnel = _number(f"{where}: tunnel", record.get("tunnel", 1), 1, numbers.LANES)
+            tunnel = reading.number(f"{where}: tunnel", record.get("tunnel", 1), 1, numbers.LANES)
             key = frozenset((first.name, second.name)), tunnel
             if key in given:
                 raise InvalidOption(f"{where}: tunnel {tunnel} is there twice; give one of them another number")
@@ -372,11 +363,11 @@ class _Builder:
 
     def _link(self, first: Site, second: Site, tunnel: int, record: Mapping[str, t.Any]) -> Link:
         where = f"link of {first.name} and {second.name}"
-        units = [_number(f"{where}: unit", record["unit"], *phase2_state.UNIT)] * 2 if "unit" in record else None
+        units = [reading.number(f"{where}: unit", record["unit"], *phase2_state.UNIT)] * 2 if "unit" in record else None
         units = units or self._units(where, first, second, tunnel)
         reqids = [phase2_state.REQID_OFFSET + unit for unit in units]
         if "reqid" in record:
-            reqids = [_number(f"{where}: reqid", record["reqid"], *phase2_state.REQID)] * 2
+            reqids = [reading.number(f"{where}: reqid", record["reqid"], *phase2_state.REQID)] * 2
         elif max(reqids) > phase2_state.REQID[1]:
             raise InvalidOption(
                 f"{where}: unit {max(units)} leaves no reqid; give the link one, or a site a smaller id"
@@ -399,7 +390,16 @@ class _Builder:
             psk=self._key(where, name, record.get("psk", self.psk)),
             phase1={**self.defaults["phase1"], **_options(where, record, "phase1")},
             phase2={**self.defaults["phase2"], **_options(where, record, "phase2")},
+            rank=self._hubs_of(second).index(first.name) if self._is_hub_of(first, second) else 0,
+            routing=self._spoken(where, first, second, record),
+            routing_key=self._routing_key(where, name, record.get("routing_key", self.routing_key)),
         )
+
+    def _spoken(self, where: str, first: Site, second: Site, record: Mapping[str, t.Any]) -> str:
+        """Who configures a site that is not ours has to be asked first."""
+        if record.get("routing") is not None:
+            return routers.routing(f"{where}: routing", record["routing"])
+        return "static" if first.external or second.external else self.routing
 
     def _units(self, where: str, first: Site, second: Site, tunnel: int) -> list[int]:
         """Of a hub and its spoke the same at both ends; else each end has the other's."""
@@ -414,7 +414,7 @@ class _Builder:
 
     def _outer(self, where: str, first: Site, second: Site, record: Mapping[str, t.Any]) -> tuple[Address, Address]:
         """The addresses that ESP goes between: IPv4 where both have it, else IPv6."""
-        chosen = _known(f"{where}: wan", record.get("wan"), (first.name, second.name))
+        chosen = reading.known(f"{where}: wan", record.get("wan"), (first.name, second.name))
         wans = [_wan(where, site, chosen.get(site.name)) for site in (first, second)]
         for version in (4, 6):
             ours, theirs = (wan.address(version) for wan in wans)
@@ -429,7 +429,7 @@ class _Builder:
         for version, suffix in ((4, ""), (6, "_v6")):
             prefix, option = self.prefixes[version], f"transit{suffix}"
             if record.get(option) is not None:
-                network = _network(f"{where}: {option}", record[option], version)
+                network = reading.network(f"{where}: {option}", record[option], version)
                 if network.prefixlen not in _PREFIXES["prefix" + suffix]:
                     raise InvalidOption(f"{where}: {option}: {network} must be a /{prefix}")
                 yield network
@@ -460,12 +460,12 @@ class _Builder:
 
     def _key(self, where: str, name: str, template: t.Any) -> str:
         """A template that gives the link's pre-shared key; keys themselves have no place in a description."""
-        quoted = json.dumps(name, ensure_ascii=False)
         if template is None:
-            return "{{ " + f"{self.psk_variable}[{quoted}]" + " }}"
-        if not isinstance(template, str) or "{{" not in template:
-            raise InvalidOption(f"{where}: psk: must be a template; keep the keys themselves in a vault")
-        return "{% set link = " + quoted + " %}" + template
+            return "{{ " + f"{self.psk_variable}[{json.dumps(name, ensure_ascii=False)}]" + " }}"
+        return _template(where, "psk", name, template)
+
+    def _routing_key(self, where: str, name: str, template: t.Any) -> str | None:
+        return None if template is None else _template(where, "routing_key", name, template)
 
     # --- what cannot work ---
 
@@ -479,9 +479,15 @@ class _Builder:
         self._check_summaries()
 
     def _claims(self) -> Iterator[numbers.Claim]:
+        shared = set()
         for site in self.sites.values():
             owner = f"site {site.name}"
             for network in site.lans:
+                # Hubs in one LAN: a routing protocol chooses, static routes could not.
+                if site.name in self.hubs and self.routing != "static":
+                    if network in shared:
+                        continue
+                    shared.add(network)
                 yield numbers.Claim(network, owner, "LAN")
             for wan in site.wans:
                 for address in wan.addresses:
@@ -499,9 +505,9 @@ class _Builder:
                 if record.get(option) is None:
                     continue
                 owner = "the link of " + " and ".join(map(str, record.get("sites") or ()))
-                network = _network(f"{owner}: {option}", record[option])
+                network = reading.network(f"{owner}: {option}", record[option])
                 # Inside a pool the transit networks are compared with each other.
-                if not any(_inside(network, pool) for pool in pools):
+                if not any(reading.inside(network, pool) for pool in pools):
                     yield numbers.Claim(network, owner, option)
 
     def _used_pools(self) -> Iterator[Network]:
@@ -516,11 +522,11 @@ class _Builder:
             for site in self.sites.values():
                 for wan in site.wans:
                     inside = next(
-                        (item for item in wan.addresses if _inside(ipaddress.ip_network(item), summary)), None
+                        (item for item in wan.addresses if reading.inside(ipaddress.ip_network(item), summary)), None
                     )
                     if inside:
                         raise InvalidOption(f"summaries: {summary} has {wan.name} {inside} of site {site.name} in it")
-                hidden = next((lan for lan in site.lans if _inside(summary, lan)), None)
+                hidden = next((lan for lan in site.lans if reading.inside(summary, lan)), None)
                 if hidden:
                     raise InvalidOption(f"summaries: {summary} is no more than LAN {hidden} of site {site.name}")
 
@@ -559,15 +565,29 @@ class _Builder:
             neighbours[first].add(second)
             neighbours[second].add(first)
             for ours, theirs in (link.ends, link.ends[::-1]):
-                if not ours.site.external:
+                if not ours.site.external and link.routing == "static":
                     tunnels[ours.site.name]["static_routes"] += _routes(link, theirs.site, theirs.site)
         if self.branch_to_branch:
-            for spoke, hub, far in self._beyond(neighbours):
+            for spoke, hub, far in self._beyond(neighbours, best):
                 tunnels[spoke.name]["static_routes"] += _routes(best[hub.name, spoke.name], hub, far)
 
-    def _beyond(self, neighbours: Mapping[str, set[str]]) -> Iterator[tuple[Site, Site, Site]]:
+    def _routers(self, links: Iterable[Link], tunnels: Mapping[str, Tunnels]) -> dict[str, dict[str, t.Any]]:
+        nodes = {
+            site.name: routers.Node(
+                site.name, site.id, site.lans, hub=site.name in hubs, spoke=site.name in self._spoke_names, asn=site.asn
+            )
+            for hubs in (frozenset(self.hubs),)
+            for site in self.sites.values()
+        }
+        found = routers.descriptions([_edge(link, nodes) for link in links], self.settings)
+        return {name: one for name, one in found.items() if name in tunnels}
+
+    def _beyond(
+        self, neighbours: Mapping[str, set[str]], best: Mapping[tuple[str, str], Link]
+    ) -> Iterator[tuple[Site, Site, Site]]:
         """Spoke, its first hub, and what it reaches through that: other spokes, or summaries as if they were one."""
         ways = {name: self._hubs_of(self.sites[name]) for name in self.spokes}
+        static = [name for name, hubs in ways.items() if hubs and best[hubs[0], name].routing == "static"]
         served: dict[str, list[Site]] = {}
         for name, hubs in ways.items():
             for one in hubs:
@@ -576,10 +596,11 @@ class _Builder:
             self._check_summarised()
             behind = Site("summary", 0, (), tuple(self.summaries), "", "")
         else:
-            _check_extent(ways, served)
-        for name, hubs in ways.items():
-            if not hubs or self.sites[name].external:
+            _check_extent({name: ways[name] for name in static}, served)
+        for name in static:
+            if self.sites[name].external:
                 continue
+            hubs = ways[name]
             hub = self.sites[hubs[0]]
             if self.summaries:
                 yield self.sites[name], hub, behind
@@ -592,7 +613,7 @@ class _Builder:
     def _check_summarised(self) -> None:
         for name in self.spokes:
             for lan in self.sites[name].lans:
-                if not any(_inside(lan, summary) for summary in self.summaries):
+                if not any(reading.inside(lan, summary) for summary in self.summaries):
                     raise InvalidOption(
                         f"summaries: LAN {lan} of site {name} is in none of {', '.join(map(str, self.summaries))}"
                     )
@@ -607,10 +628,6 @@ def _check_extent(ways: Mapping[str, tuple[str, ...]], served: Mapping[str, list
             f"branch_to_branch: {len(ways)} spokes would have {extent} routes to each other; "
             f"give summaries, such as 10.0.0.0/8, or set it to false"
         )
-
-
-def _inside(network: Network, other: Network) -> bool:
-    return network.version == other.version and network.subnet_of(other)  # type: ignore[arg-type]
 
 
 def _wan(where: str, site: Site, name: t.Any) -> Wan:
@@ -668,6 +685,33 @@ def _add_end(options: Tunnels, link: Link, ours: End, theirs: End) -> None:
             }
         )
     options["assignments"].append({"phase2": name, "name": _assignment(far, link)})
+
+
+def _neighbor(link: Link, ours: End, theirs: End) -> dict[str, t.Any]:
+    """What a playbook needs to find the other end."""
+    return {
+        "link": link.name,
+        "site": theirs.site.name,
+        "phase1": _tunnel_name(theirs.site, link),
+        "far_phase1": _tunnel_name(ours.site, link),
+        "external": theirs.site.external,
+        "starts": ours.starts,
+    }
+
+
+def _edge(link: Link, nodes: Mapping[str, routers.Node]) -> routers.Edge:
+    first, second = link.ends
+    return routers.Edge(
+        nodes=(nodes[first.site.name], nodes[second.site.name]),
+        tunnel=link.tunnel,
+        rank=link.rank,
+        routing=link.routing,
+        units=(first.unit, second.unit),
+        outer=(first.outer, second.outer),
+        transits=link.transits,
+        mtu=link.phase2.get("mtu"),
+        key=link.routing_key,
+    )
 
 
 def _routes(link: Link, way: Site, far: Site) -> Iterator[dict[str, t.Any]]:

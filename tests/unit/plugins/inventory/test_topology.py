@@ -88,7 +88,13 @@ def test_the_documented_example(fleet: Fleet) -> None:
     assert [phase1["name"] for phase1 in variables["hq"]["gateway_phase1"]] == ["branch1", "branch2", "partner"]
     assert [phase2["reqid"] for phase2 in variables["branch2"]["gateway_phase2"]] == [5012, 7857]
     for host in variables.values():
-        assert set(host) == {f"gateway_{name}" for name in ("phase1", "phase2", "assignments", "static_routes")}
+        options = {f"gateway_{name}" for name in ("phase1", "phase2", "assignments", "static_routes")}
+        assert set(host) == {*options, "frr_router", "vti_links"}
+        assert host["frr_router"] == {}
+    assert variables["branch1"]["vti_links"][0] == {
+        "link": "hq--branch1", "site": "hq", "phase1": "hq", "far_phase1": "branch1", "external": False, "starts": True,
+    }  # fmt: skip
+    assert [one["site"] for one in variables["hq"]["vti_links"] if one["external"]] == ["partner"]
 
 
 def test_sites_of_another_inventory(fleet: Fleet) -> None:
