@@ -26,7 +26,7 @@ def entry_points(role: pathlib.Path) -> dict[str, t.Any]:
 
 
 def test_there_are_roles() -> None:
-    assert [role.name for role in ROLES] == ["branch", "gateway", "hq"]
+    assert [role.name for role in ROLES] == ["branch", "frr", "gateway", "hq"]
 
 
 def is_computed(default: t.Any) -> bool:
@@ -69,7 +69,7 @@ def test_variables_carry_the_role_s_name(role: pathlib.Path) -> None:
 
 @roles
 def test_tasks_use_no_undeclared_variable(role: pathlib.Path) -> None:
-    """Every ROLE_something in tasks, templates and vars is an option, or registered by a task."""
+    """Every ROLE_something in tasks, templates and vars is an option, or registered or set by a task."""
     declared = set(load(role / "defaults" / "main.yml"))
     for path in (role / "vars").glob("*.yml"):
         declared |= set(load(path))
@@ -78,8 +78,9 @@ def test_tasks_use_no_undeclared_variable(role: pathlib.Path) -> None:
     for text in texts.values():
         declared |= set(re.findall(r"(?:register|loop_var): (\w+)", text))
         declared |= set(re.findall(rf"^ +(__{role.name}_\w+):", text, re.MULTILINE))
+        declared |= set(re.findall(r"set_fact:\n +(\w+):", text))
     for path, text in texts.items():
-        for name in re.findall(rf"(?<![\w.])((?:__)?{role.name}_\w+)\b(?!\.yml|=.YES|: \"\{{\{{)", text):
+        for name in re.findall(rf"(?<![\w.])((?:__)?{role.name}_\w+)\b(?!\.yml|=.(?:YES|\{{\{{)|: \"\{{\{{)", text):
             assert name in declared, f"{path}: {name}"
 
 

@@ -313,6 +313,11 @@ _SAMPLES: dict[str, t.Any] = {
     "gateway_gateway_groups": [],
     "gateway_policy_routes": [],
     "gateway_assignments": [],
+    "__frr_person": {"stat": {}},
+    "__frr_plan": {"protocol": "bgp", "daemons": ["bgpd", "bfdd"]},
+    "__frr_kept": {"results": [{"item": "frr.conf", "stat": {"exists": True}}]},
+    "__frr_running": {"rc": 1},
+    "verify_plan": {"protocol": "bgp"},
     "gateway_forward_ipv4": True,
     "gateway_forward_ipv6": True,
 }
@@ -322,12 +327,20 @@ _PAIRS = [({"mtu": 1400}, "10.6.106.1"), ({"mtu": 1400}, "2001:db8:6::1")]
 def by_roles_and_playbooks() -> set[tuple[str, ...]]:
     """Every command that tasks run on FreeBSD, templates filled in; Ansible's service module as service NAME STATE."""
     variables = dict(_SAMPLES)
-    for name in ("main.yml", "FreeBSD.yml", "system_FreeBSD.yml"):
-        variables |= yaml.safe_load((ROOT / "roles" / "gateway" / "vars" / name).read_text(encoding="utf-8"))
+    for name in (
+        "gateway/vars/main",
+        "gateway/vars/FreeBSD",
+        "gateway/vars/system_FreeBSD",
+        "frr/vars/main",
+        "frr/vars/FreeBSD",
+    ):
+        read = yaml.safe_load((ROOT / "roles" / f"{name}.yml").read_text(encoding="utf-8"))
+        variables |= {key: value for key, value in read.items() if key not in variables}
     other = re.compile(r"_(Debian|RedHat|Linux)\.yml$")
     files = [path for path in sorted((ROOT / "roles").glob("*/tasks/*.yml")) if not other.search(path.name)]
     found: set[tuple[str, ...]] = set()
-    for path in (*files, *sorted((ROOT / "playbooks").glob("*.yml"))):
+    playbooks = [*(ROOT / "playbooks").glob("*.yml"), *(ROOT / "playbooks" / "tasks").glob("*.yml")]
+    for path in (*files, *sorted(playbooks)):
         plays = yaml.safe_load(path.read_text(encoding="utf-8"))
         own = {**variables}
         for play in plays:
