@@ -13,6 +13,12 @@ import shutil
 import sys
 import tempfile
 
+import hypothesis
+
+# Nothing is asserted on time: a busy machine makes any example slow.
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
+
 COLLECTION = "ansible_collections.routed_ipsec.vti"
 
 
