@@ -198,29 +198,13 @@ class Router:
         return any(one.bfd for one in neighbors) or any(one.bfd for one in interfaces)
 
 
-_ROUTER_KEYS = (
-    *(
-        "hostname",
-        "router_id",
-        "sets",
-        "outer",
-        "discard",
-        "accept_default",
-        "bfd_interval",
-        "bfd_multiplier",
-        "bgp",
-        "ospf",
-    ),
-)
-
-
 def router(description: Mapping[str, t.Any]) -> Router:
     """Check a description, whose keys are those of Router, Bgp, Neighbor and so on, or refuse it with InvalidOption.
 
     Networks are text, those of sets, accept and announce also as ``10.0.0.0/8 le 24``. An interface of OSPF may also
     have the keys mtu and peer_mtu, which must be equal, or mtu_ignore true.
     """
-    known = reading.known("frr_router", description, _ROUTER_KEYS)
+    known = reading.known("frr_router", description, _keys(Router))
     if known.get("router_id") is None:
         raise InvalidOption("router_id: required; an IPv4 address that no other router has")
     sets = {
@@ -549,14 +533,7 @@ def _ospf2_lines(item: OspfInterface) -> Iterator[str]:
     """FreeBSD: without the network type, FRR takes the /30 with a far end for unnumbered and announces the ifindex."""
     if item.key is not None:
         yield "ip ospf authentication message-digest"
-    if item.bfd:
-        yield "ip ospf bfd"
-        yield f"ip ospf bfd profile {PROFILE}"
-    yield f"ip ospf cost {item.cost}"
-    if item.dead != OspfInterface.dead:
-        yield f"ip ospf dead-interval {item.dead}"
-    if item.hello != OspfInterface.hello:
-        yield f"ip ospf hello-interval {item.hello}"
+    yield from _adjacency(item, "ip ospf")
     if item.key is not None:
         yield f"ip ospf message-digest-key {item.key_id} md5 {item.key.reveal()}"
     if item.mtu_ignore:
@@ -569,17 +546,22 @@ def _ospf3_lines(item: OspfInterface) -> Iterator[str]:
     yield f"ipv6 ospf6 area {item.area}"
     if item.key is not None:
         yield f"ipv6 ospf6 authentication key-id {item.key_id} hash-algo hmac-sha-256 key {item.key.reveal()}"
-    if item.bfd:
-        yield "ipv6 ospf6 bfd"
-        yield f"ipv6 ospf6 bfd profile {PROFILE}"
-    yield f"ipv6 ospf6 cost {item.cost}"
-    if item.dead != OspfInterface.dead:
-        yield f"ipv6 ospf6 dead-interval {item.dead}"
-    if item.hello != OspfInterface.hello:
-        yield f"ipv6 ospf6 hello-interval {item.hello}"
+    yield from _adjacency(item, "ipv6 ospf6")
     if item.mtu_ignore:
         yield "ipv6 ospf6 mtu-ignore"
     yield "ipv6 ospf6 network point-to-point"
+
+
+def _adjacency(item: OspfInterface, word: str) -> Iterator[str]:
+    """What both versions say of neighbours, one after the other."""
+    if item.bfd:
+        yield f"{word} bfd"
+        yield f"{word} bfd profile {PROFILE}"
+    yield f"{word} cost {item.cost}"
+    if item.dead != OspfInterface.dead:
+        yield f"{word} dead-interval {item.dead}"
+    if item.hello != OspfInterface.hello:
+        yield f"{word} hello-interval {item.hello}"
 
 
 _OSPF_LINES: dict[int, Callable[[OspfInterface], Iterator[str]]] = {4: _ospf2_lines, 6: _ospf3_lines}

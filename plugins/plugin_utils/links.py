@@ -31,7 +31,7 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2
     UNIT,
 )
 
-from . import frr, routers
+from . import frr, reading, routers
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
@@ -160,19 +160,13 @@ def _invalid(name: str, key: str, why: str) -> InvalidOption:
 
 def _number(low: int, high: int) -> Callable[[str, str, t.Any], int]:
     def read(name: str, key: str, value: t.Any) -> int:
-        text = str(value)
-        if not text.isdecimal() or not low <= int(text) <= high:
-            raise _invalid(name, key, f"{text!r} is no number from {low} to {high}")
-        return int(text)
+        return reading.number(f"site {name}: {key}", value, low, high)
 
     return read
 
 
 def _address(name: str, key: str, value: t.Any) -> Address:
-    try:
-        return ipaddress.ip_address(str(value))
-    except ValueError:
-        raise _invalid(name, key, f"{value!r} is no IP address; both ends of a tunnel need a fixed one") from None
+    return reading.address(f"site {name}: {key}", value, "; both ends of a tunnel need a fixed one")
 
 
 def _address6(name: str, key: str, value: t.Any) -> Address:
@@ -183,17 +177,12 @@ def _address6(name: str, key: str, value: t.Any) -> Address:
 
 
 def _network(name: str, key: str, value: t.Any) -> Network:
-    try:
-        return ipaddress.ip_network(str(value))
-    except ValueError as error:
-        raise _invalid(name, key, f"{error}; write it as 10.1.0.0/24") from None
+    return reading.network(f"site {name}: {key}", value)
 
 
 def _network_of(version: int) -> Callable[[str, str, t.Any], Network]:
     def read(name: str, key: str, value: t.Any) -> Network:
-        network = _network(name, key, value)
-        if network.version != version:
-            raise _invalid(name, key, f"{network} is no IPv{version} network")
+        network = reading.network(f"site {name}: {key}", value, version)
         if network.prefixlen > _TRANSIT_PREFIX[version]:
             raise _invalid(name, key, f"{network} is smaller than a /{_TRANSIT_PREFIX[version]}")
         return network
@@ -220,9 +209,7 @@ def _strings(name: str, key: str, value: t.Any) -> tuple[str, ...]:
 
 
 def _items(name: str, key: str, value: t.Any) -> list[t.Any]:
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
-        raise _invalid(name, key, "must be a list")
-    return list(value)
+    return reading.items(f"site {name}: {key}", value)
 
 
 def _secret(name: str, key: str, value: t.Any) -> Secret:
