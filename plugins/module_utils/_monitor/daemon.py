@@ -130,10 +130,11 @@ class Monitor:
                 self._evaluate(now)
             self._act(now)
             self._keep(now)
-            self._hooks.step(now)
             if self._probers.take_changes():
                 self._note_processes()
+            # A hook that reads the report finds what it is told of.
             self._publish(now)
+            self._hooks.step(now)
             waiting = [look_at, drain_at, self._probers.start_at]
             if self._errand is None and self._wanted:
                 waiting.append(self._act_at)

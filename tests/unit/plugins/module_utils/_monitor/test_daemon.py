@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
 import shutil
@@ -134,6 +135,16 @@ def test_a_run_that_starts_again_makes_no_event_of_what_was_known(host):
     host.until_statuses(A="online", B="online")
     assert {name: gateway["since"] for name, gateway in host.status()["gateways"].items()} == since
     assert sorted(host.events()) == ["gateway A pending>online", "gateway B pending>online"]
+
+
+def test_a_hook_finds_in_the_report_what_it_is_told(host):
+    copy = host.directory / "seen"
+    host.hook("copy", f'cp {host.status_file} {copy}.new && mv {copy}.new {copy}."$VTI_NAME"')
+    host.configure(TWO, FAILOVER, [ROUTE])
+    host.start()
+    for name in "AB":
+        seen = until(lambda name=name: json.loads((host.directory / f"seen.{name}").read_text()), host.log)
+        assert seen["gateways"][name]["status"] == "online"
 
 
 def test_the_lock_of_another_is_waited_for_while_probing_goes_on(host):
