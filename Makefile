@@ -87,8 +87,8 @@ molecule: ## Run all molecule scenarios that need nothing but this machine
 demo: setup ## Deploy an HQ and two branches in the lab, verify them with real packets, show the tunnels
 	$(ANSIBLE_ENV) tests/lab/demo
 
-bench: venv ## Measure: what watching gateways costs (a table of ratios; nothing is asserted)
-	tests/bench/monitor
+bench: venv ## Measure: what runs, plans and the monitor cost (tables of ratios in docs/benchmarks.md; nothing is asserted)
+	tests/bench/report
 
 test: ## Set up, then run everything that CI runs
 	@$(TOOLS)/steps setup

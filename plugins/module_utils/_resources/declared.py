@@ -28,6 +28,7 @@ NAME_LENGTH = 48
 """Longest name of an object, in characters: it becomes part of file names and of swanctl's section names."""
 
 T = t.TypeVar("T")
+_ENCODER = json.JSONEncoder(indent=2, sort_keys=True)
 
 
 def check_name(option: str, value: str) -> str:
@@ -67,28 +68,36 @@ def interface(text: str) -> t.Union[ipaddress.IPv4Interface, ipaddress.IPv6Inter
     return ipaddress.ip_interface(text)
 
 
+@functools.lru_cache(maxsize=None)
+def network(text: str) -> t.Union[ipaddress.IPv4Network, ipaddress.IPv6Network]:
+    """A network without host bits; ValueError when the text is none."""
+    return ipaddress.ip_network(text)
+
+
 def pick(cls: type[T], options: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """The options that are fields of a declared object, lists as tuples."""
-    fields = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = _fields(cls)  # type: ignore[arg-type]
     return {
         name: tuple(value) if isinstance(value, list) else value for name, value in options.items() if name in fields
     }
 
 
+@functools.lru_cache(maxsize=None)
+def _fields(cls: type[t.Any]) -> frozenset[str]:
+    return frozenset(field.name for field in dataclasses.fields(cls))
+
+
 def describe(value: t.Any) -> dict[str, t.Any]:
     """A declared object in the words of the options."""
     return {
-        field.name: list(item) if isinstance(item, tuple) else item
-        for field in dataclasses.fields(value)
-        for item in [getattr(value, field.name)]
-        if item is not None
+        name: list(item) if isinstance(item, tuple) else item for name, item in vars(value).items() if item is not None
     }
 
 
 def dump(value: t.Any) -> str:
     """The text of an object's file in the store."""
     fields = {name: item for name, item in describe(value).items() if not isinstance(item, Secret)}
-    return json.dumps(fields, indent=2, sort_keys=True) + "\n"
+    return _ENCODER.encode(fields) + "\n"
 
 
 def load(cls: type[T], path: str, text: str) -> T:
@@ -104,7 +113,7 @@ def load(cls: type[T], path: str, text: str) -> T:
 def _known(cls: type[t.Any], stored: t.Any) -> dict[str, t.Any]:
     if not isinstance(stored, dict):
         raise ValueError("not an object")
-    unknown = sorted(set(stored) - {field.name for field in dataclasses.fields(cls)})
+    unknown = sorted(set(stored) - _fields(cls))  # type: ignore[arg-type]
     if unknown:
         raise ValueError(f"unknown {', '.join(unknown)}")
     return stored

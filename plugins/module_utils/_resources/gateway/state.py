@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import dataclasses
-import ipaddress
 import re
 import typing as t
 
@@ -120,8 +119,12 @@ class Resolved:
         return f"{self.address}%{self.interface}" if is_link_local(self.address) else self.address
 
 
+_LINK_LOCAL = re.compile(r"169\.254\.|fe[89ab][0-9a-f]:")
+
+
 def is_link_local(address: str) -> bool:
-    return bool(address) and ipaddress.ip_address(address).is_link_local
+    """Whether a canonical address, or none, is of 169.254.0.0/16 or fe80::/10; asked for often."""
+    return bool(_LINK_LOCAL.match(address))
 
 
 def from_options(options: Mapping[str, t.Any]) -> Gateway:

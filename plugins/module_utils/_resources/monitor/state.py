@@ -12,7 +12,7 @@ import json
 import typing as t
 
 from ..._core.system import LOCK
-from ..._monitor import acting, configuration, daemon, decision, plan, probers, status, window
+from ..._monitor import probers
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -64,6 +64,9 @@ def read(text: str | None) -> Status:
 @functools.lru_cache(maxsize=None)
 def sources() -> dict[str, str]:
     """The monitor's own files by path: the very code that the modules decide with."""
+    # Compiling what only a host with a monitor needs would slow down every run.
+    from ..._monitor import acting, configuration, daemon, decision, plan, status, window
+
     found = {}
     for module in (acting, configuration, daemon, decision, plan, probers, status, window):
         loader: t.Any = module.__loader__

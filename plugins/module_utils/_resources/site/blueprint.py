@@ -48,11 +48,22 @@ _VERSIONS = {0: "IKEv1/2", 1: "IKEv1", 2: "IKEv2"}
 """As swanctl --list-conns prints them (strongSwan: keymat's and vici_query.c's names)."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A file that is yet to be made. Of what was declared before, names and equality are all that is asked."""
+
+    make: t.Callable[..., File]
+    sources: tuple[t.Any, ...]
+
+    def file(self) -> File:
+        return self.make(*self.sources)
+
+
 @dataclasses.dataclass
 class Blueprint:
     """The parts of Realized that declared objects ask for; ``owners`` says of each part which objects those are."""
 
-    files: dict[str, File] = dataclasses.field(default_factory=dict)
+    files: dict[str, File | Recipe] = dataclasses.field(default_factory=dict)
     interfaces: dict[str, Interface] = dataclasses.field(default_factory=dict)
     routes: dict[str, tuple[NextHop, ...]] = dataclasses.field(default_factory=dict)
     connections: dict[str, Loaded] = dataclasses.field(default_factory=dict)
@@ -76,11 +87,11 @@ def draw(declared: Declared, platform: Platform, seen: Realized, facts: Facts) -
     ways = declared.ways(facts.status)
     for kind in KINDS:
         for name, value in getattr(declared, kind).items():
-            blueprint.add("files", store_path(platform, kind, name), File(options.dump(value), 0o600), [(kind, name)])
+            blueprint.add("files", store_path(platform, kind, name), Recipe(_store_file, (value,)), [(kind, name)])
     for kind in SINGLE:
         value = getattr(declared, kind)
         if value is not None:
-            blueprint.add("files", single_path(platform, kind), File(options.dump(value), 0o600), [(kind, "")])
+            blueprint.add("files", single_path(platform, kind), Recipe(_store_file, (value,)), [(kind, "")])
     _connections(blueprint, declared, platform)
     _interfaces(blueprint, declared, platform)
     _routes(blueprint, declared, platform, ways)
@@ -96,6 +107,10 @@ def draw(declared: Declared, platform: Platform, seen: Realized, facts: Facts) -
             _filter_mode(blueprint, declared, platform, seen)
         _firewall(blueprint, declared, seen)
     return blueprint
+
+
+def _store_file(value: t.Any) -> File:
+    return File(options.dump(value), 0o600)
 
 
 def _all(declared: Declared) -> list[Key]:
@@ -114,7 +129,8 @@ def _connections(blueprint: Blueprint, declared: Declared, platform: Platform) -
     for name, phase1 in declared.phase1.items():
         mine = members.get(name, [])
         owners = [("phase1", name), *(("phase2", phase2.name) for phase2 in mine)]
-        blueprint.add("files", connection_path(platform, name), _connection_file(phase1, mine, platform), owners)
+        recipe = Recipe(_connection_file, (phase1, mine, platform))
+        blueprint.add("files", connection_path(platform, name), recipe, owners)
         if phase1.enabled:
             blueprint.add("connections", name, _expected(phase1, mine), owners)
 
@@ -389,7 +405,8 @@ def _firewall(blueprint: Blueprint, declared: Declared, seen: Realized) -> None:
             blueprint.add("files", path, File(HEADER + text), owners)
     blueprint.firewall = bool(lines)
     if managed and present:
-        text = firewall.with_lines(present.content, needs(blueprint.files))
+        made = {path: file for path, file in blueprint.files.items() if isinstance(file, File)}
+        text = firewall.with_lines(present.content, needs(made))
         blueprint.add("files", firewall.PF_CONF, File(text, present.mode), owners)
 
 

@@ -15,6 +15,7 @@ import typing as t
 from ..._core.errors import InvalidOption, VtiError
 from ..._core.steps import WriteFile
 from ..._formats.addresses import DEFAULTS, nested
+from .. import declared as options
 from ..default_gateway.state import FAMILIES, NONE
 from ..gateway.state import is_link_local
 from ..phase2.state import child_name, selectors
@@ -226,9 +227,7 @@ def _check_transit(before: Host, after: Declared, focus: Focus) -> None:
     watched = {phase2.name for phase2 in _watched(after, focus)}
     transit = [(phase2.local.network, ("phase 2", name)) for name, phase2 in after.phase2.items()]
     connected = [(network, ("interface", name)) for name, network in _connected(before, after)]
-    routes = [
-        (ipaddress.ip_network(route.network), ("static route", name)) for name, route in after.static_routes.items()
-    ]
+    routes = [(options.network(route.network), ("static route", name)) for name, route in after.static_routes.items()]
     for outer, inner in nested([*transit, *connected, *routes]):
         ours = next((entry for entry in (inner, outer) if entry[1][0] == "phase 2" and entry[1][1] in watched), None)
         # A wider route is no harm: the connected transit network is more specific.
@@ -275,7 +274,7 @@ def _check_routes(before: Host, after: Declared, ways: Ways, focus: Focus) -> No
             _check_foreign_route(before, route.network, hop, owned, connected)
         through = next(iter(_vtis_of(route, ways, hop, vtis)), None)
         if through is not None:
-            network = ipaddress.ip_network(route.network)
+            network = options.network(route.network)
             tunnelled.append((network, name))
             if network.prefixlen == 0 and not route.allow_default and _in_focus(focus, ("static_routes", name)):
                 raise InvalidOption(

@@ -312,11 +312,12 @@ def _settle(host: Host, declared: Declared, focus: frozenset[Key] | None, *, pur
                 # Whoever made it: without a default route nobody could come back to mend it.
                 result.pop(name, None)
         for name in [*was, *(name for name in wanted if name not in was)]:
-            owners = {*old.owners.get((part, name), ()), *new.owners.get((part, name), ())}
-            if focus is not None and not owners & focus and was.get(name) == wanted.get(name):
-                continue
+            if focus is not None and was.get(name) == wanted.get(name):
+                owners = {*old.owners.get((part, name), ()), *new.owners.get((part, name), ())}
+                if not owners & focus:
+                    continue
             if name in wanted and wanted[name] != ():
-                result[name] = _kept(result.get(name), wanted[name])
+                result[name] = _finished(result.get(name), wanted[name])
             else:
                 result.pop(name, None)
         parts[part] = result
@@ -370,8 +371,10 @@ def _firewall(seen: Firewall, new: blueprint.Blueprint, parts: dict[str, t.Any])
     )
 
 
-def _kept(observed: t.Any, wanted: t.Any) -> t.Any:
-    """Endpoints that strongSwan's updown script sets are what they are."""
+def _finished(observed: t.Any, wanted: t.Any) -> t.Any:
+    """A part as it should be: files are made, and endpoints that strongSwan's updown script sets are what they are."""
+    if isinstance(wanted, blueprint.Recipe):
+        return wanted.file()
     if getattr(wanted, "dynamic", False) and observed is not None:
         return dataclasses.replace(wanted, tunnel=observed.tunnel)
     return wanted

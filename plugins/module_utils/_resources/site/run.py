@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import typing as t
 
 from ..._core.converge import converge
@@ -30,6 +31,8 @@ def run(module: AnsibleModule, kind: str) -> t.NoReturn:
 
     In check mode the gateway counts as what the tasks before this one would have made of it.
     """
+    # A module ends before its garbage matters; looking for it takes a quarter of the time that many tunnels take.
+    gc.disable()
     earlier = module.params[PREDICTED] if module.check_mode else None
 
     def look(system: System) -> Host:

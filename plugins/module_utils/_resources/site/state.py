@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import typing as t
 
 from ..._core.secret import Secret
@@ -79,6 +80,10 @@ class Declared:
 
     def automatic(self) -> dict[str, Resolved]:
         """The gateways of the assigned VTIs, by name, with what is declared about how to watch them."""
+        return self._automatic
+
+    @functools.cached_property
+    def _automatic(self) -> dict[str, Resolved]:
         members: dict[str, list[Phase2]] = {}
         for phase2 in self.phase2.values():
             members.setdefault(phase2.interface, []).append(phase2)

@@ -40,18 +40,19 @@ def transition(before: Host, after: Host) -> Iterator[Step]:
     before = dataclasses.replace(before, realized=before.realized.only(owned))
     after = dataclasses.replace(after, realized=after.realized.only(owned))
     old, new, platform = before.realized, after.realized, after.platform
-    dirty = any(is_swanctl(platform, path) for path in _changed(old, new))
-    load = _must_load(before, after, dirty=dirty)
-    journal = old.journal | _differing(old, new)
+    differing = _differing(old, new)
+    changed = sorted(name for part, name in differing if part == "files")
+    load = _must_load(before, after, dirty=any(is_swanctl(platform, path) for path in changed))
+    journal = old.journal | differing
     yield from _checks(old, new)
     yield from _modules(before, after)
     if journal != old.journal:
         yield WriteFile(journal_path(platform), f"{json.dumps(sorted(journal))}\n", 0o600)
-    yield from _writes(old, new, before)
+    yield from _writes(changed, new, before)
     yield from platform.monitor_stops(old.monitor, new.monitor)
     if old.boot_unit and not new.boot_unit:
         yield from platform.boot_unit_changes(old.boot_unit, new.boot_unit)
-    yield from _removals(before, after, stored=False)
+    yield from _removals(changed, before, after, stored=False)
     if new.boot_unit and not old.boot_unit:
         yield from platform.boot_unit_changes(old.boot_unit, new.boot_unit)
     yield from platform.policy_removals(old.policy, new.policy)
@@ -65,17 +66,16 @@ def transition(before: Host, after: Host) -> Iterator[Step]:
         yield from swanctl.load_and_settle(frozenset(after.declared.phase1), *_replaced(before, after))
     yield from _insist(before, after)
     yield from platform.interface_removals(old.interfaces, new.interfaces)
-    yield from platform.monitor_starts(old.monitor, new.monitor, renewed=_renewed(old, new))
-    yield from _removals(before, after, stored=True)
+    yield from platform.monitor_starts(old.monitor, new.monitor, renewed=_renewed(changed))
+    yield from _removals(changed, before, after, stored=True)
     if journal:
         yield RemoveFile(journal_path(platform), (platform.store,))
 
 
-def _renewed(old: Realized, new: Realized) -> bool:
+def _renewed(changed: list[str]) -> bool:
     """Whether the monitor's program or what starts it is another one; its configuration it reads by itself."""
     return any(
-        path.startswith(f"{LIBRARY}/") or path.endswith((f"{SERVICE}.service", f"rc.d/{SERVICE}"))
-        for path in _changed(old, new)
+        path.startswith(f"{LIBRARY}/") or path.endswith((f"{SERVICE}.service", f"rc.d/{SERVICE}")) for path in changed
     )
 
 
@@ -89,12 +89,8 @@ def _differing(old: Realized, new: Realized) -> frozenset[Part]:
     )
 
 
-def _changed(old: Realized, new: Realized) -> list[str]:
-    return sorted(path for path in {*old.files, *new.files} if old.files.get(path) != new.files.get(path))
-
-
-def _writes(old: Realized, new: Realized, before: Host) -> Iterator[Step]:
-    paths = [path for path in _changed(old, new) if path in new.files]
+def _writes(changed: list[str], new: Realized, before: Host) -> Iterator[Step]:
+    paths = [path for path in changed if path in new.files]
     for path in sorted(paths, key=lambda path: _rank(before, path)):
         file = new.files[path]
         if path == firewall.PF_CONF and new.firewall and new.firewall.running:
@@ -166,10 +162,10 @@ def _rank(before: Host, path: str) -> int:
     return list(KINDS).index(kind) if kind in KINDS else len(KINDS)
 
 
-def _removals(before: Host, after: Host, *, stored: bool) -> Iterator[Step]:
+def _removals(changed: list[str], before: Host, after: Host, *, stored: bool) -> Iterator[Step]:
     """Files that are there no more; with the last file of a kind goes its directory."""
     platform = before.platform
-    for path in sorted(_changed(before.realized, after.realized), key=lambda path: -_rank(before, path)):
+    for path in sorted(changed, key=lambda path: -_rank(before, path)):
         if path not in after.realized.files and path.endswith(".json") == stored:
             directory = path.rpartition("/")[0]
             made = (*platform.made_directories(), *(() if not stored else (directory, platform.store)))

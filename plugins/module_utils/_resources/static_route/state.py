@@ -83,7 +83,7 @@ def from_options(options: Mapping[str, t.Any]) -> StaticRoute:
 
 def _network(text: str) -> str:
     try:
-        return str(ipaddress.ip_network(text))
+        return str(declared.network(text))
     except ValueError as error:
         raise InvalidOption(f"network: {error}; write it as 10.1.0.0/24") from None
 
