@@ -85,7 +85,8 @@ options:
   local_certs:
     description:
       - Certificates of this end, as paths or as names in swanctl's C(x509) directory (strongSwan C(local.certs)).
-      - Required with O(auth=pubkey).
+      - Required with O(auth=pubkey), unless O(local_id) is given. Then strongSwan uses the newest certificate that it
+        has loaded for that identity, and renewing it leaves the tunnel alone.
     type: list
     elements: str
     default: []

@@ -26,7 +26,7 @@ def entry_points(role: pathlib.Path) -> dict[str, t.Any]:
 
 
 def test_there_are_roles() -> None:
-    assert [role.name for role in ROLES] == ["branch", "frr", "gateway", "hq"]
+    assert [role.name for role in ROLES] == ["branch", "frr", "gateway", "hq", "pki"]
 
 
 def is_computed(default: t.Any) -> bool:

@@ -179,9 +179,10 @@ def _check_auth(phase1: Phase1) -> None:
         for option in ("local_certs", "remote_certs", "remote_cacerts"):
             for path in getattr(phase1, option):
                 declared.check_text(option, path)
-        if not phase1.local_certs:
+        if not phase1.local_certs and phase1.local_id is None:
             raise InvalidOption(
-                "local_certs: required with auth=pubkey; name this end's certificate in swanctl's x509 directory"
+                "local_certs: required with auth=pubkey, unless local_id says which certificate to use; "
+                "name this end's in swanctl's x509 directory"
             )
         if not phase1.remote_certs and not phase1.remote_cacerts:
             raise InvalidOption(
@@ -260,7 +261,8 @@ def connection(phase1: Phase1, children: Mapping[str, Mapping[str, str]]) -> dic
     section["local"] = {"auth": phase1.auth, "id": phase1.local_identity}
     section["remote"] = {"auth": phase1.auth, "id": phase1.remote_identity}
     if phase1.auth == "pubkey":
-        section["local"]["certs"] = ",".join(phase1.local_certs)
+        if phase1.local_certs:
+            section["local"]["certs"] = ",".join(phase1.local_certs)
         section["remote"].update(
             (key, ",".join(paths))
             for key, paths in (("certs", phase1.remote_certs), ("cacerts", phase1.remote_cacerts))
