@@ -25,7 +25,7 @@ description:
     sources before it, from O(sites), or from both. A site has the name of its host; a site without a host becomes one.
   - What O(sites) does not say of a site is read from its host's variables C(vti_site_id), C(vti_wan_address),
     C(vti_wan_address6), C(vti_lan_networks), C(vti_ike_id), C(vti_region), C(vti_platform), C(vti_transit_pool),
-    C(vti_transit_pool_v6) and C(vti_asn).
+    C(vti_transit_pool_v6), C(vti_asn) and C(vti_state).
   - Makes the groups C(vti_hubs), C(vti_branches) (the spokes), C(vti_region_NAME), C(vti_platform_NAME), and
     C(vti_sites) with all of them. External sites become no hosts.
   - Numbers follow from the ids of both sites and nothing else, so that a site that comes, goes or gets another name
@@ -55,9 +55,31 @@ options:
         spoke takes the next slot, too.
       - C(transit_pool) and C(transit_pool_v6), of a hub, instead of those in O(pools). Each hub needs its own.
       - C(asn), its AS for BGP, instead of 4200000000 plus its id.
+      - C(formerly), the name that it had, whose id in O(allocations) it keeps.
+      - C(state), V(present) or V(absent). The latter is a site that goes. Nobody has a tunnel to it any more, its host
+        is in the group C(vti_removed) and in none of the others, and its id is not free yet. The playbook
+        C(routed_ipsec.vti.remove_site) takes it out at both ends.
       - Two hubs may have the same LAN unless O(routing=static).
     type: dict
     default: {}
+  allocations:
+    description:
+      - A YAML file with the ids of sites that have no C(id) in O(sites), a name and its id on each line.
+      - A path is relative to the description. Keep the file with the description, under version control.
+      - A site that is in neither is refused unless O(allocate=true).
+    type: str
+  allocate:
+    description:
+      - Whether to write into O(allocations). Sites without an id get the smallest one that nobody has or has had, in
+        the order of their names, and lines are renamed as C(formerly) says. Everything else in the file stays.
+      - Nothing is written in check mode, or if the description is refused.
+    type: bool
+    default: false
+    env:
+      - name: VTI_ALLOCATE
+    ini:
+      - section: routed_ipsec_vti
+        key: allocate
   hubs:
     description:
       - Names of the hubs, sites or groups of the inventory. The first one leads from spoke to spoke.
@@ -212,16 +234,21 @@ psk_variable: vault_vti_psks
 # plugin: routed_ipsec.vti.topology
 """
 
+import contextlib
+import fcntl
+import os
+import tempfile
 import typing as t
 
 import ansible.template
+from ansible import context
 from ansible.errors import AnsibleError, AnsibleParserError
 from ansible.inventory.helpers import get_group_vars
 from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.vars import combine_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources
-from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import VtiError
-from ansible_collections.routed_ipsec.vti.plugins.plugin_utils import topology
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption, VtiError
+from ansible_collections.routed_ipsec.vti.plugins.plugin_utils import allocations, topology
 
 # Said of each template, too: ansible-core 2.19 asks only the first plugin of a run for trusted_by_default.
 # Before 2.19 strings need no trust.
@@ -238,6 +265,7 @@ VARIABLES = {
     "transit_pool": "vti_transit_pool",
     "transit_pool_v6": "vti_transit_pool_v6",
     "asn": "vti_asn",
+    "state": "vti_state",
 }
 """Variables of a host that say what the description does not, by the key of a site."""
 DESCRIPTION = (
@@ -261,7 +289,7 @@ class InventoryModule(BaseInventoryPlugin):
         super().parse(inventory, loader, path, cache)
         try:
             self._read_config_data(path)
-            fleet = topology.build(self._description())
+            fleet = self._fleet(path)
         except (VtiError, AnsibleError) as error:
             self._refuse(f"{path}: {error}")
             raise AnsibleParserError(f"{path}: {error}") from error
@@ -273,6 +301,24 @@ class InventoryModule(BaseInventoryPlugin):
         options = [f"gateway_{option}" for option in ("phase1", "phase2", "assignments", "static_routes")]
         for variable in (*options, "frr_router", "vti_links"):
             self.inventory.set_variable("all", variable, trusted('{{ undef(hint="' + hint + '") }}'))
+
+    def _fleet(self, path: str) -> topology.Fleet:
+        description = self._description()
+        name, is_writer = self.get_option("allocations"), self.get_option("allocate")
+        if name is None:
+            if is_writer:
+                raise InvalidOption("allocate: needs allocations, the file to write ids into")
+            return topology.build(description)
+        file = os.path.realpath(os.path.join(os.path.dirname(os.path.abspath(path)), name))
+        wishes = {site: _wish(record) for site, record in description["sites"].items()}
+        while True:
+            text = _read(name, file)
+            settled = allocations.settle(name, text, wishes, allocate=is_writer)
+            sites = {site: _numbered(record, settled.ids[site]) for site, record in description["sites"].items()}
+            fleet = topology.build({**description, "sites": sites})
+            # Another run may have written in the meantime.
+            if settled.text == text or _is_dry() or _replace(name, file, text, settled.text):
+                return fleet
 
     def _description(self) -> dict[str, t.Any]:
         description = {option: self.get_option(option) for option in DESCRIPTION}
@@ -333,6 +379,8 @@ class InventoryModule(BaseInventoryPlugin):
         roles = {name: group for group, names in groups.items() for name in names}
         for group in (*groups, "vti_sites"):
             self.inventory.add_group(group)
+        for name in (name for name, site in fleet.sites.items() if site.absent and not site.external):
+            self._add_removed(name, (*groups, "vti_sites"))
         for name, tunnels in fleet.tunnels.items():
             site = fleet.sites[name]
             self.inventory.add_host(name)
@@ -353,7 +401,78 @@ class InventoryModule(BaseInventoryPlugin):
             self.inventory.set_variable(name, "frr_router", router)
             self.inventory.set_variable(name, "vti_links", fleet.neighbors[name])
 
+    def _add_removed(self, name: str, groups: t.Iterable[str]) -> None:
+        """In no group whose hosts are deployed, whatever other inventories say."""
+        self.inventory.add_host(name, group=self.inventory.add_group("vti_removed"))
+        host = self.inventory.hosts[name]
+        for group in groups:
+            if host in self.inventory.groups[group].hosts:
+                self.inventory.groups[group].remove_host(host)
+
 
 def _names(link: t.Any) -> t.Iterable[t.Any]:
     names = link.get("sites") if isinstance(link, dict) else None
     return names if isinstance(names, (list, tuple)) else ()
+
+
+def _wish(record: t.Any) -> allocations.Wish:
+    """What is no dictionary is refused with the description."""
+    known = record if isinstance(record, dict) else {}
+    return allocations.Wish(known.get("id"), None if known.get("formerly") is None else str(known["formerly"]))
+
+
+def _numbered(record: t.Any, number: int) -> t.Any:
+    return {**(record or {}), "id": number} if record is None or isinstance(record, dict) else record
+
+
+def _is_dry() -> bool:
+    return any(context.CLIARGS.get(option) for option in ("check", "syntax"))
+
+
+def _read(name: str, path: str) -> str:
+    """The file's text, empty if there is none yet."""
+    try:
+        with open(path, encoding="utf-8", newline="") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidOption(f"allocations: {name}: {error}") from None
+
+
+def _replace(name: str, path: str, old: str, new: str) -> bool:
+    """Replace the file in one move, unless its text is no longer the old one."""
+    try:
+        with _locked(os.path.dirname(path)):
+            if _read(name, path) != old:
+                return False
+            _write(path, new)
+    except OSError as error:
+        raise InvalidOption(f"allocations: {name}: cannot be written ({error}); see to the directory") from None
+    return True
+
+
+@contextlib.contextmanager
+def _locked(directory: str) -> t.Iterator[None]:
+    """The directory itself is locked: the file is replaced, and one more beside it would have to be cleaned up."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: str, text: str) -> None:
+    mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644
+    descriptor, temporary = tempfile.mkstemp(prefix=os.path.basename(path), dir=os.path.dirname(path))
+    try:
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+            file.flush()
+            os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        os.replace(temporary, path)
+    except BaseException:
+        os.unlink(temporary)
+        raise

@@ -34,7 +34,7 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2
 from . import frr, reading, routers
 
 if t.TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -538,6 +538,20 @@ class _Claim:
     def __str__(self) -> str:
         single = self.network.prefixlen == self.network.max_prefixlen and self.what.startswith("wan")
         return f"{self.what} {self.network.network_address if single else self.network}"
+
+
+def tunnels_to(tunnels: Mapping[str, t.Any], names: Collection[str]) -> Tunnels:
+    """What belongs to some phase 1 of a gateway, by their names."""
+    phase2 = [item for item in tunnels["phase2"] if item["phase1"] in names]
+    children = {item["name"] for item in phase2}
+    assignments = [item for item in tunnels["assignments"] if item["phase2"] in children]
+    gateways = {f"{item['name']}_VTIV{version}" for item in assignments for version in (4, 6)}
+    return {
+        "phase1": [item for item in tunnels["phase1"] if item["name"] in names],
+        "phase2": phase2,
+        "assignments": assignments,
+        "static_routes": [item for item in tunnels["static_routes"] if item.get("gateway") in gateways],
+    }
 
 
 def check(sites: Iterable[Site], hub: Site) -> None:

@@ -25,8 +25,8 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.declar
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1 import state as phase1_state
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2 import state as phase2_state
 
+from . import identities, numbers, reading, routers
 from . import links as links_module
-from . import numbers, reading, routers
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,8 +39,9 @@ _PREFIXES = {"prefix": (30, 31), "prefix_v6": (64, 127)}
 _SECOND_FAMILY = "-v6"
 _SITE_KEYS = (
     *("id", "wan", "wan_address", "wan_address6", "lans", "ike_id", "region", "platform", "external"),
-    *("hubs", "slot", "transit_pool", "transit_pool_v6", "asn"),
+    *("hubs", "slot", "transit_pool", "transit_pool_v6", "asn", "state", "formerly"),
 )
+_STATES = ("present", "absent")
 _LINK_KEYS = (
     *("sites", "tunnel", "wan", "starts", "psk", "transit", "transit_v6", "unit", "reqid", "phase1", "phase2"),
     *("routing", "routing_key"),
@@ -73,7 +74,10 @@ class Wan:
 
 @dataclasses.dataclass(frozen=True)
 class Site:
-    """A gateway and what is behind it. ``slot``: of a hub, the lane that the tunnels of its spokes have."""
+    """A gateway and what is behind it. ``slot``: of a hub, the lane that the tunnels of its spokes have.
+
+    absent: it goes, or is gone; only its id is still taken.
+    """
 
     name: str
     id: int
@@ -90,6 +94,7 @@ class Site:
     transit_pool: Network | None = None
     transit_pool_v6: Network | None = None
     asn: int | None = None
+    absent: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,7 +166,7 @@ def _site(name: str, record: t.Any) -> Site:
     if "{" in str(known.get("ike_id")):
         raise InvalidOption(f"{where}: ike_id: {known['ike_id']!r}: use no braces")
     if "id" not in known:
-        raise InvalidOption(f"{where}: id: required; a number that the site keeps for life")
+        raise InvalidOption(f"{where}: id: required; a number that the site keeps for life, or a file of allocations")
     number = reading.number(f"{where}: id", known["id"], *numbers.SITE_ID)
     named = links_module.Site(name=name, site_id=number)
     if len(named.connection) + len(_SECOND_FAMILY) + 2 > NAME_LENGTH:
@@ -187,6 +192,7 @@ def _site(name: str, record: t.Any) -> Site:
         hubs=tuple(map(str, reading.items(f"{where}: hubs", known["hubs"]))) if "hubs" in known else None,
         slot=reading.number(f"{where}: slot", known.get("slot", 1), 1, numbers.LANES),
         asn=routers.asn(f"{where}: asn", known["asn"]) if "asn" in known else None,
+        absent=reading.choice(f"{where}: state", known.get("state", "present"), _STATES) == "absent",
         **pools,
     )
 
@@ -243,6 +249,7 @@ class _Builder:
             str(name): _site(str(name), record)
             for name, record in reading.known("sites", description.get("sites"), description.get("sites") or ()).items()
         }
+        self.absent = frozenset(name for name, site in self.sites.items() if site.absent)
         self.hubs = self._names("hubs", description.get("hubs"))
         self.spokes = self._names("spokes", description.get("spokes"))
         self.mesh = self._names("mesh", description.get("mesh"))
@@ -278,7 +285,7 @@ class _Builder:
         names = tuple(dict.fromkeys(map(str, reading.items(option, value))))
         for name in names:
             self._find(option, name)
-        return names
+        return tuple(name for name in names if name not in self.absent)
 
     def _find(self, where: str, name: t.Any) -> Site:
         if str(name) not in self.sites:
@@ -305,7 +312,7 @@ class _Builder:
         tunnels: dict[str, Tunnels] = {
             name: {"phase1": [], "phase2": [], "assignments": [], "static_routes": []}
             for name, site in self.sites.items()
-            if not site.external
+            if not site.external and not site.absent
         }
         neighbors: dict[str, list[dict[str, t.Any]]] = {name: [] for name in tunnels}
         for link in links:
@@ -323,10 +330,11 @@ class _Builder:
     def _hubs_of(self, spoke: Site) -> tuple[str, ...]:
         if spoke.hubs is None:
             return self.hubs
-        for name in spoke.hubs:
+        hubs = tuple(name for name in spoke.hubs if name not in self.absent)
+        for name in hubs:
             if name not in self.hubs:
                 raise InvalidOption(f"site {spoke.name}: hubs: {name} is no hub")
-        return spoke.hubs
+        return hubs
 
     def _links(self) -> Iterator[Link]:
         """Hubs and spokes, then the mesh, then those given; what is given of one of the former changes that one."""
@@ -349,7 +357,8 @@ class _Builder:
             if key in given:
                 raise InvalidOption(f"{where}: tunnel {tunnel} is there twice; give one of them another number")
             given.add(key)
-            wanted[key] = first, second, record
+            if not first.absent and not second.absent:
+                wanted[key] = first, second, record
         for key, (first, second, record) in wanted.items():
             yield self._link(first, second, key[1], record)
 
@@ -481,6 +490,8 @@ class _Builder:
     def _claims(self) -> Iterator[numbers.Claim]:
         shared = set()
         for site in self.sites.values():
+            if site.absent:
+                continue
             owner = f"site {site.name}"
             for network in site.lans:
                 # Hubs in one LAN: a routing protocol chooses, static routes could not.
@@ -666,6 +677,8 @@ def _add_end(options: Tunnels, link: Link, ours: End, theirs: End) -> None:
             phase1[key] = identity
     if link.phase1.get("auth", "psk") == "psk":
         phase1["psk"] = link.psk
+    else:
+        _certify(phase1, ours.site, far)
     phase1.setdefault("keyingtries", 0)
     options["phase1"].append(phase1)
     first = ours is link.ends[0]
@@ -685,6 +698,15 @@ def _add_end(options: Tunnels, link: Link, ours: End, theirs: End) -> None:
             }
         )
     options["assignments"].append({"phase2": name, "name": _assignment(far, link)})
+
+
+def _certify(phase1: dict[str, t.Any], ours: Site, far: Site) -> None:
+    """Names the certificates that the role pki makes, unless others are given; ours is found by its identity."""
+    for key, site in (("local_id", ours), ("remote_id", far)):
+        if not site.external:
+            phase1[key] = identities.of_site(site.name, site.ike_id)
+    if not phase1.get("remote_certs"):
+        phase1["remote_cacerts"] = phase1.get("remote_cacerts") or [identities.FILE]
 
 
 def _neighbor(link: Link, ours: End, theirs: End) -> dict[str, t.Any]:

@@ -318,6 +318,8 @@ _SAMPLES: dict[str, t.Any] = {
     "__frr_kept": {"results": [{"item": "frr.conf", "stat": {"exists": True}}]},
     "__frr_running": {"rc": 1},
     "verify_plan": {"protocol": "bgp"},
+    "rotate_starter": {"host": "branch", "phase1": "hq"},
+    "rotate_old": {"results": [{}, {"tunnels": [{"phase1": "hq", "child": "hq"}]}]},
     "gateway_forward_ipv4": True,
     "gateway_forward_ipv6": True,
 }
@@ -328,13 +330,16 @@ def by_roles_and_playbooks() -> set[tuple[str, ...]]:
     """Every command that tasks run on FreeBSD, templates filled in; Ansible's service module as service NAME STATE."""
     variables = dict(_SAMPLES)
     for name in (
-        "gateway/vars/main",
-        "gateway/vars/FreeBSD",
-        "gateway/vars/system_FreeBSD",
-        "frr/vars/main",
-        "frr/vars/FreeBSD",
+        "roles/gateway/vars/main",
+        "roles/gateway/vars/FreeBSD",
+        "roles/gateway/vars/system_FreeBSD",
+        "roles/frr/vars/main",
+        "roles/frr/vars/FreeBSD",
+        "roles/pki/vars/main",
+        "roles/pki/vars/FreeBSD",
+        "playbooks/vars/verify",
     ):
-        read = yaml.safe_load((ROOT / "roles" / f"{name}.yml").read_text(encoding="utf-8"))
+        read = yaml.safe_load((ROOT / f"{name}.yml").read_text(encoding="utf-8"))
         variables |= {key: value for key, value in read.items() if key not in variables}
     other = re.compile(r"_(Debian|RedHat|Linux)\.yml$")
     files = [path for path in sorted((ROOT / "roles").glob("*/tasks/*.yml")) if not other.search(path.name)]

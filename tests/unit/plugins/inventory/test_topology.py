@@ -16,6 +16,7 @@ import typing as t
 import pytest
 import yaml
 from ansible_collections.routed_ipsec.vti.plugins.inventory import topology
+from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption
 
 ROOT = pathlib.Path(__file__).resolve().parents[4]
 LIMIT = 120
@@ -119,6 +120,18 @@ def test_sites_of_another_inventory(fleet: Fleet) -> None:
     assert "gateway_purge" not in variables["hq"]
 
 
+def test_an_absent_site_is_in_no_group_that_is_deployed(fleet: Fleet) -> None:
+    """Not even where another inventory has it in one; its variables say so, too."""
+    example = yaml.safe_load((ROOT / "playbooks" / "inventory" / "example.yml").read_text(encoding="utf-8"))
+    example["all"]["children"]["vti_branches"]["hosts"]["branch1"]["vti_state"] = "absent"
+    fleet.write("hosts.yml", example)
+    fleet.write("site.vti.yml", {"plugin": "routed_ipsec.vti.topology"})
+    found = fleet.list("hosts.yml", "site.vti.yml")
+    assert found["vti_removed"]["hosts"] == ["branch1"]
+    assert (found["vti_branches"]["hosts"], found["vti_sites"]["hosts"]) == (["branch2"], ["hq", "branch2"])
+    assert [one["site"] for one in found["_meta"]["hostvars"]["hq"]["vti_links"]] == ["branch2"]
+
+
 def test_groups_of_the_inventory_stand_for_their_hosts(fleet: Fleet) -> None:
     fleet.write("hosts.ini", "[core]\na\n[edge]\nb\nc\n")
     fleet.write(
@@ -132,6 +145,70 @@ def test_groups_of_the_inventory_stand_for_their_hosts(fleet: Fleet) -> None:
     )
     found = fleet.list("hosts.ini", "x.vti.yml")
     assert (found["vti_hubs"]["hosts"], found["vti_branches"]["hosts"]) == (["a"], ["b", "c"])
+
+
+def allocating(**sites: dict[str, t.Any]) -> dict[str, t.Any]:
+    return {
+        "plugin": "routed_ipsec.vti.topology",
+        "allocations": "ids.yml",
+        "sites": {
+            name: {"wan_address": f"192.0.2.{number}", **record}
+            for number, (name, record) in enumerate(sites.items(), 1)
+        },
+        "hubs": ["hq"],
+        "spokes": [name for name in sites if name != "hq"],
+    }
+
+
+def units(found: dict[str, t.Any]) -> dict[str, int]:
+    hostvars = found["_meta"]["hostvars"]
+    return {host: hostvars[host]["gateway_phase2"][0]["unit"] for host in found["vti_branches"]["hosts"]}
+
+
+def test_ids_of_a_file(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beside the description, wherever Ansible is started; written only when it is told to."""
+    ids = fleet.path / "fleet" / "ids.yml"
+    fleet.write("fleet/x.vti.yml", allocating(hq={"id": 1}, b={}, a={}))
+    done = fleet.run("inventory", "--list", "-i", "fleet/x.vti.yml")
+    assert "site a: id: neither here nor in ids.yml; add a line to it, or set allocate to true" in done.stderr
+    assert not ids.exists()
+
+    monkeypatch.setenv("VTI_ALLOCATE", "true")
+    assert units(fleet.list("fleet/x.vti.yml")) == {"b": 3, "a": 2}
+    assert yaml.safe_load(ids.read_text()) == {"hq": 1, "a": 2, "b": 3}
+    ids.chmod(0o640)
+    fleet.write("fleet/x.vti.yml", allocating(hq={"id": 1}, c={}, z={"formerly": "b"}))
+    assert units(fleet.list("fleet/x.vti.yml")) == {"c": 4, "z": 3}
+    assert yaml.safe_load(ids.read_text()) == {"hq": 1, "a": 2, "z": 3, "c": 4}
+    assert ids.stat().st_mode & 0o777 == 0o640
+    assert sorted(path.name for path in ids.parent.iterdir()) == ["ids.yml", "x.vti.yml"]
+
+    monkeypatch.setenv("VTI_ALLOCATE", "false")
+    before = ids.stat()
+    assert units(fleet.list("fleet/x.vti.yml")) == {"c": 4, "z": 3}
+    assert ids.stat() == before
+
+
+def test_no_ids_are_written_in_check_mode_or_for_a_refused_description(fleet: Fleet) -> None:
+    fleet.write("play.yml", "- {hosts: vti_sites, gather_facts: false}\n")
+    fleet.write("x.vti.yml", {**allocating(hq={}, a={}), "allocate": True})
+    done = fleet.run("playbook", "--check", "--list-hosts", "-i", "x.vti.yml", "play.yml")
+    assert "hosts (2)" in done.stdout
+    fleet.write("x.vti.yml", {**allocating(hq={}, a={"lans": ["192.0.2.0/24"]}), "allocate": True})
+    assert "LAN 192.0.2.0/24 of site a overlaps" in fleet.run("inventory", "--list", "-i", "x.vti.yml").stderr
+    assert not (fleet.path / "ids.yml").exists()
+
+
+def test_two_runs_that_allocate_at_once_agree(tmp_path: pathlib.Path) -> None:
+    """The file is replaced only as long as it has the text that the ids were found in."""
+    path = tmp_path / "ids.yml"
+    assert topology._replace("ids.yml", str(path), "", "a: 1\n")
+    assert not topology._replace("ids.yml", str(path), "", "b: 1\n")
+    assert path.read_text() == "a: 1\n"
+    assert topology._replace("ids.yml", str(path), "a: 1\n", "a: 1\nb: 2\n")
+    assert path.read_text() == "a: 1\nb: 2\n"
+    with pytest.raises(InvalidOption, match=r"allocations: ids\.yml: cannot be written"):
+        topology._replace("ids.yml", str(tmp_path / "missing" / "ids.yml"), "", "a: 1\n")
 
 
 PLAY = """
@@ -196,4 +273,14 @@ def test_a_refused_description_ends_the_run_where_that_is_set(fleet: Fleet) -> N
 def test_its_documentation_is_found(fleet: Fleet) -> None:
     done = fleet.run("doc", "-t", "inventory", "routed_ipsec.vti.topology", "--json")
     options = json.loads(done.stdout)["routed_ipsec.vti.topology"]["doc"]["options"]
-    assert set(options) == {"plugin", "sites", "hubs", "spokes", "mesh", "use_vars_plugins", *topology.DESCRIPTION}
+    assert set(options) == {
+        "plugin",
+        "sites",
+        "hubs",
+        "spokes",
+        "mesh",
+        "use_vars_plugins",
+        "allocations",
+        "allocate",
+        *topology.DESCRIPTION,
+    }

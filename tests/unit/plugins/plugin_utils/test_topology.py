@@ -67,6 +67,46 @@ def routes(built: topology.Fleet, name: str) -> dict[str, str]:
     return {route["network"]: route["gateway"] for route in built.tunnels[name]["static_routes"]}
 
 
+# --- a site that goes ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("gone", ["hq", "dc", "b11", "b13"])
+def test_an_absent_site_leaves_everybody_else_s_tunnels_as_they_are(gone: str) -> None:
+    """The lists are those of a fleet without it, and of those before but for what concerned it."""
+    links_of = [{"sites": ["hq", "b13"], "tunnel": 3, "wan": {"b13": "lte"}, "transit": "10.6.120.0/30"}]
+    before = topology.build(fleet(links=links_of))
+    found = topology.build({**with_site(gone, state="absent"), "links": links_of})
+    assert gone not in found.tunnels
+    for name, options in found.tunnels.items():
+        assert gone not in {one["site"] for one in found.neighbors[name]}
+        left = [one["phase1"] for one in before.neighbors[name] if one["site"] != gone]
+        assert options["phase1"] == links.tunnels_to(before.tunnels[name], left)["phase1"]
+        assert options["phase2"] == links.tunnels_to(before.tunnels[name], left)["phase2"]
+        networks = {route["network"] for route in options["static_routes"]}
+        assert networks.isdisjoint(map(str, before.sites[gone].lans))
+
+
+def test_an_absent_site_keeps_its_id_and_nothing_else() -> None:
+    description = with_site("b11", state="absent")
+    description["sites"]["new"] = {**description["sites"]["b11"], "id": 14, "state": "present"}
+    topology.build({**description, "spokes": ["b11", "new"]})
+    description["sites"]["new"]["id"] = 11
+    with pytest.raises(InvalidOption, match=r"sites b11 and new: id: both have 11"):
+        topology.build(description)
+    with pytest.raises(InvalidOption, match=r"site b11: state: 'gone' is none of present, absent"):
+        topology.build(with_site("b11", state="gone"))
+
+
+def test_tunnels_to_some_neighbours() -> None:
+    tunnels = topology.build(fleet()).tunnels["hq"]
+    some = links.tunnels_to(tunnels, ["b11", "b13"])
+    others = links.tunnels_to(tunnels, ["b12"])
+    for option, items in tunnels.items():
+        assert [one for one in items if one in some[option]] == some[option]
+        assert sorted(map(str, some[option] + others[option])) == sorted(map(str, items))
+        assert not [one for one in some[option] if one in others[option]]
+
+
 # --- both ends --------------------------------------------------------------------------------------------------------
 
 
@@ -359,6 +399,14 @@ def test_keys_are_templates(options: dict[str, str], key: str) -> None:
 def test_certificates_need_no_key() -> None:
     built = topology.build(fleet(defaults={"phase1": {"auth": "pubkey", "local_certs": ["site.pem"]}}))
     assert not [one for options in built.tunnels.values() for one in options["phase1"] if "psk" in one]
+
+
+def test_certificates_of_the_role_pki_need_one_word() -> None:
+    built = topology.build(with_site("b11", ike_id="b11.example.com") | {"defaults": {"phase1": {"auth": "pubkey"}}})
+    near, far = item(built.tunnels["hq"]["phase1"], "b11"), item(built.tunnels["b11"]["phase1"], "hq")
+    assert (near["local_id"], near["remote_id"]) == ("hq", "b11.example.com") == (far["remote_id"], far["local_id"])
+    assert near["remote_cacerts"] == far["remote_cacerts"] == ["routed_ipsec.pem"]
+    assert "local_certs" not in near
 
 
 def test_ipv6_outside_where_one_end_has_nothing_else() -> None:
