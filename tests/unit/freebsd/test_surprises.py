@@ -23,6 +23,7 @@ from ansible_collections.routed_ipsec.vti.tests.unit.freebsd.runs import (
     GATEWAY,
     LAN,
     NOTHING,
+    PHASE1,
     PHASE2,
     ROOT,
     VTI_HQ,
@@ -193,6 +194,22 @@ def test_an_existing_duplicate_is_what_was_asked_for(name):
 def test_a_tunnel_that_does_not_come_up_is_told_in_the_option_s_words(name, option):
     told = swanctl.establish("tun0", "tun0", "192.0.2.2", 10).failure(recorded(name))
     assert told.startswith(f"{option}: phase 1 tun0")
+
+
+# -- loading a changed secret starts nothing; when the far end was changed first, nothing is up any more --
+
+
+@pytest.mark.parametrize("reestablish", [True, False])
+def test_a_key_that_is_changed_at_the_far_end_first_is_used_at_once(reestablish):
+    far, near = (SimulatedSystem(host) for host in hosts())
+    theirs = {**PHASE1, "name": "branch", "local_addrs": ["192.0.2.1"], "remote_addrs": ["192.0.2.2"]}
+    end = {"name": "branch", "phase1": "branch", "local_address": "10.6.106.1/30", "remote_address": "10.6.106.2"}
+    run(far, "site", phase1=[theirs], phase2=[{**end, "start_action": "none"}])
+    run(near, "site", phase1=[{**PHASE1, "reestablish": reestablish}], phase2=[PHASE2])
+    assert [sa["state"] for sa in observe(near).facts.sas] == ["ESTABLISHED"]
+    run(far, "site", phase1=[{**theirs, "psk": "another"}])
+    run(near, "site", phase1=[{**PHASE1, "reestablish": reestablish, "psk": "another"}])
+    assert [sa["state"] for sa in observe(near).facts.sas] == ["ESTABLISHED"]
 
 
 # -- creating an interface with a reqid that is taken exits with 0 --

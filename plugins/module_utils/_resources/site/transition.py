@@ -232,7 +232,8 @@ def _must_load(before: Host, after: Host, *, dirty: bool) -> bool:
 def _replaced(before: Host, after: Host) -> tuple[tuple[t.Mapping[str, t.Any], ...], tuple[tuple[str, str], ...]]:
     """The SAs made from configurations that change now, and the children to start again.
 
-    Those are the ones that this end starts, and when going back also those that were up and are not any more.
+    Those are the ones that this end starts, unless they keep their SAs, and when going back also those that were up and
+    are not any more. One that is down may be so because the other end has been changed before this one.
     """
     platform = before.platform
     changed = {
@@ -243,11 +244,11 @@ def _replaced(before: Host, after: Host) -> tuple[tuple[t.Mapping[str, t.Any], .
     }
     kept = {name for name in changed if name in after.declared.phase1 and not after.declared.phase1[name].reestablish}
     stale = tuple(sa for sa in before.facts.sas if sa["connection"] in changed - kept)
-    names = {sa["connection"] for sa in stale}
+    keeping = {sa["connection"] for sa in before.facts.sas if sa["connection"] in kept}
     return stale, tuple(
         (connection, child)
         for connection, child, action in _children(after)
-        if (connection in names and "start" in action)
+        if (connection in changed - keeping and "start" in action)
         or (
             swanctl.is_up(after.facts.sas, connection, child) and not swanctl.is_up(before.facts.sas, connection, child)
         )
