@@ -11,6 +11,7 @@ sites plus links plus routes; what overlaps is found by sorting.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import ipaddress
 import json
 import operator
@@ -29,7 +30,7 @@ from . import identities, numbers, reading, routers
 from . import links as links_module
 
 if t.TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from .links import Address, Network, Tunnels
 
@@ -96,6 +97,12 @@ class Site:
     asn: int | None = None
     absent: bool = False
 
+    @functools.cached_property
+    def routes(self) -> tuple[tuple[str, str, int], ...]:
+        """Of each network behind it, the name of a route there, its text, and its version."""
+        named = links_module.Site(name=self.name, site_id=self.id)
+        return tuple((links_module.route_name(named, lan), str(lan), lan.version) for lan in self.lans)
+
 
 @dataclasses.dataclass(frozen=True)
 class End:
@@ -131,13 +138,25 @@ class Link:
         """What tells the second tunnel of two sites from their first."""
         return "" if self.tunnel == 1 else str(self.tunnel)
 
+    @functools.cached_property
+    def outer(self) -> tuple[str, str]:
+        """The texts of the addresses that ESP goes between, by end."""
+        return str(self.ends[0].outer), str(self.ends[1].outer)
+
+    @functools.cached_property
+    def inner(self) -> tuple[tuple[str, str], ...]:
+        """The texts of both addresses, by end, for each transit network."""
+        found = (numbers.ends(network) for network in self.transits)
+        return tuple((str(first), str(second)) for first, second in found)
+
 
 @dataclasses.dataclass(frozen=True)
 class Fleet:
     """The result, by the name of a site that is ours.
 
     tunnels: the lists for vti_site. routers: descriptions for FRR, of sites whose tunnels are not all static.
-    neighbors: of each site's links, the link's name, the far site and the phase 1 that it is at this end.
+    neighbors: of each site's links, the link's name, the far site and the phase 1 that it is at this end; where that is
+    not ours, also the routing and the networks that it routes to us.
     """
 
     sites: dict[str, Site]
@@ -320,7 +339,7 @@ class _Builder:
                 if not ours.site.external:
                     _add_end(tunnels[ours.site.name], link, ours, theirs)
                     neighbors[ours.site.name].append(_neighbor(link, ours, theirs))
-        self._route(links, tunnels)
+        self._route(links, tunnels, neighbors)
         for name, options in tunnels.items():
             _check_names(name, options)
         return Fleet(self.sites, self.hubs, self.spokes, links, tunnels, self._routers(links, tunnels), neighbors)
@@ -564,8 +583,16 @@ class _Builder:
 
     # --- routes ---
 
-    def _route(self, links: Iterable[Link], tunnels: dict[str, Tunnels]) -> None:
-        """To what is behind each neighbour by the first tunnel to it, and from spoke to spoke by the first hub."""
+    def _route(
+        self, links: Iterable[Link], tunnels: dict[str, Tunnels], neighbors: Mapping[str, list[dict[str, t.Any]]]
+    ) -> None:
+        """To what is behind each neighbour by the first tunnel to it, and from spoke to spoke by the first hub.
+
+        A far end that is not ours is told what it has to route to us.
+        """
+        told = {
+            (name, one["link"]): one["networks"] for name, far in neighbors.items() for one in far if one["external"]
+        }
         best: dict[tuple[str, str], Link] = {}
         for link in links:
             names = link.ends[0].site.name, link.ends[1].site.name
@@ -576,13 +603,23 @@ class _Builder:
             neighbours[first].add(second)
             neighbours[second].add(first)
             for ours, theirs in (link.ends, link.ends[::-1]):
-                if not ours.site.external and link.routing == "static":
+                if link.routing != "static":
+                    continue
+                if ours.site.external:
+                    told[theirs.site.name, link.name] += _networks(link, theirs.site)
+                else:
                     tunnels[ours.site.name]["static_routes"] += _routes(link, theirs.site, theirs.site)
         if self.branch_to_branch:
             for spoke, hub, far in self._beyond(neighbours, best):
-                tunnels[spoke.name]["static_routes"] += _routes(best[hub.name, spoke.name], hub, far)
+                link = best[hub.name, spoke.name]
+                if spoke.external:
+                    told[hub.name, link.name] += _networks(link, far)
+                else:
+                    tunnels[spoke.name]["static_routes"] += _routes(link, hub, far)
 
-    def _routers(self, links: Iterable[Link], tunnels: Mapping[str, Tunnels]) -> dict[str, dict[str, t.Any]]:
+    def _routers(self, links: Collection[Link], tunnels: Mapping[str, Tunnels]) -> dict[str, dict[str, t.Any]]:
+        if all(link.routing == "static" for link in links):
+            return {}
         nodes = {
             site.name: routers.Node(
                 site.name, site.id, site.lans, hub=site.name in hubs, spoke=site.name in self._spoke_names, asn=site.asn
@@ -609,8 +646,6 @@ class _Builder:
         else:
             _check_extent({name: ways[name] for name in static}, served)
         for name in static:
-            if self.sites[name].external:
-                continue
             hubs = ways[name]
             hub = self.sites[hubs[0]]
             if self.summaries:
@@ -665,12 +700,13 @@ def _assignment(far: Site, link: Link) -> str:
 def _add_end(options: Tunnels, link: Link, ours: End, theirs: End) -> None:
     far = theirs.site
     name = _tunnel_name(far, link)
+    near = 0 if ours is link.ends[0] else 1
     phase1: dict[str, t.Any] = {
         **link.phase1,
         "name": name,
         "description": f"{link.ends[0].site.name} - {link.ends[1].site.name}",
-        "local_addrs": [str(ours.outer)],
-        "remote_addrs": [str(theirs.outer)],
+        "local_addrs": [link.outer[near]],
+        "remote_addrs": [link.outer[1 - near]],
     }
     for key, identity in (("local_id", ours.site.ike_id), ("remote_id", far.ike_id)):
         if identity is not None:
@@ -681,17 +717,15 @@ def _add_end(options: Tunnels, link: Link, ours: End, theirs: End) -> None:
         _certify(phase1, ours.site, far)
     phase1.setdefault("keyingtries", 0)
     options["phase1"].append(phase1)
-    first = ours is link.ends[0]
-    for suffix, network in zip(("", _SECOND_FAMILY), link.transits, strict=False):
-        local, remote = numbers.ends(network) if first else numbers.ends(network)[::-1]
+    for suffix, network, inner in zip(("", _SECOND_FAMILY), link.transits, link.inner, strict=False):
         options["phase2"].append(
             {
                 **link.phase2,
                 "name": name + suffix,
                 "phase1": name,
                 "description": f"VTI to {far.name}",
-                "local_address": f"{local}/{network.prefixlen}",
-                "remote_address": str(remote),
+                "local_address": f"{inner[near]}/{network.prefixlen}",
+                "remote_address": inner[1 - near],
                 "reqid": ours.reqid,
                 "unit": ours.unit,
                 **(_STARTS if ours.starts else _WAITS),
@@ -710,8 +744,8 @@ def _certify(phase1: dict[str, t.Any], ours: Site, far: Site) -> None:
 
 
 def _neighbor(link: Link, ours: End, theirs: End) -> dict[str, t.Any]:
-    """What a playbook needs to find the other end."""
-    return {
+    """What a playbook needs to find the other end, or to describe it to whoever has it."""
+    found = {
         "link": link.name,
         "site": theirs.site.name,
         "phase1": _tunnel_name(theirs.site, link),
@@ -719,6 +753,7 @@ def _neighbor(link: Link, ours: End, theirs: End) -> dict[str, t.Any]:
         "external": theirs.site.external,
         "starts": ours.starts,
     }
+    return {**found, "routing": link.routing, "networks": []} if theirs.site.external else found
 
 
 def _edge(link: Link, nodes: Mapping[str, routers.Node]) -> routers.Edge:
@@ -736,21 +771,23 @@ def _edge(link: Link, nodes: Mapping[str, routers.Node]) -> routers.Edge:
     )
 
 
+def _networks(link: Link, far: Site) -> Iterator[str]:
+    """Those of a site that the link has a family for; a far end that is not ours may do without the others."""
+    families = {network.version for network in link.transits}
+    return (str(network) for network in far.lans if network.version in families)
+
+
 def _routes(link: Link, way: Site, far: Site) -> Iterator[dict[str, t.Any]]:
     """Routes to the networks of ``far`` through the neighbour ``way`` on the link."""
     families = {network.version for network in link.transits}
-    named = links_module.Site(name=far.name, site_id=far.id)
-    for network in far.lans:
-        if network.version not in families:
+    assignment = _assignment(way, link)
+    for name, network, version in far.routes:
+        if version not in families:
             raise InvalidOption(
                 f"site {far.name}: lans: {network} cannot be reached, link {link.name} has no IPv6; "
                 f"give it a transit_v6, or a pool to take it from"
             )
-        yield {
-            "name": links_module.route_name(named, network),
-            "network": str(network),
-            "gateway": f"{_assignment(way, link)}_VTIV{network.version}",
-        }
+        yield {"name": name, "network": network, "gateway": f"{assignment}_VTIV{version}"}
 
 
 def _check_names(name: str, options: Tunnels) -> None:

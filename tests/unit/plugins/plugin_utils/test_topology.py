@@ -369,6 +369,33 @@ def test_only_our_end_of_an_external_site() -> None:
     assert routes(built, "hq")["10.131.132.0/24"] == "VTI_PARTNER_VTIV4"
 
 
+def told(built: topology.Fleet, name: str) -> list[str]:
+    """What the far end of a site's only external link routes to it."""
+    (link,) = (one for one in built.neighbors[name] if one["external"])
+    assert link["routing"] in ("static", "bgp")
+    return t.cast("list[str]", link["networks"])
+
+
+def test_an_external_site_is_told_what_is_behind_us() -> None:
+    description = with_site("partner", **site(900, external=True))
+    description["links"] = [{"sites": ["hq", "partner"], "transit": "10.6.120.0/30"}]
+    assert told(topology.build(description), "hq") == description["sites"]["hq"]["lans"]
+    description["links"][0]["routing"] = "bgp"
+    assert told(topology.build(description), "hq") == []
+
+
+def test_an_external_spoke_is_told_what_is_behind_its_hub() -> None:
+    description = with_site("far", **site(31, external=True))
+    description["spokes"] = [*description["spokes"], "far"]
+    hub, others = (
+        description["sites"]["hq"]["lans"],
+        [lan for name in description["spokes"] if name != "far" for lan in description["sites"][name]["lans"]],
+    )
+    assert told(topology.build(description), "hq") == [*hub, *others]
+    assert told(topology.build({**description, "branch_to_branch": False}), "hq") == hub
+    assert told(topology.build({**description, "summaries": ["10.0.0.0/8"]}), "hq") == [*hub, "10.0.0.0/8"]
+
+
 def test_options_of_all_links_and_of_one() -> None:
     built = topology.build(
         fleet(
