@@ -232,6 +232,20 @@ def test_routes_go():
     assert routes.boot(LAN, NOWHERE) == f"route replace blackhole {LAN} proto static\n"
 
 
+def test_a_route_that_a_person_has_made_is_found_by_its_own_protocol():
+    blackhole = {"type": "blackhole", "dst": LAN, "protocol": "boot"}
+    table = routes.observe(Defaults(four=[BY_HAND, blackhole], six=[]), ()).table
+    assert table == {"0.0.0.0/0": (NextHop("192.0.2.254"),), LAN: (NOWHERE,)}
+    assert lines(list(routes.removals(table, {}))) == [
+        "route del 0.0.0.0/0 via 192.0.2.254 proto boot",
+        f"route del blackhole {LAN} proto boot",
+    ]
+    assert lines(list(routes.additions({}, table))) == [
+        "route replace 0.0.0.0/0 via 192.0.2.254 proto boot",
+        f"route replace blackhole {LAN} proto boot",
+    ]
+
+
 # -- default routes that nobody has pinned --
 
 

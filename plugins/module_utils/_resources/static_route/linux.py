@@ -78,10 +78,11 @@ def _is_of_frr(route: iproute.Route) -> bool:
 
 def _hop(route: iproute.Route) -> NextHop:
     if route.kind == "blackhole":
-        return NextHop()
+        return NextHop(protocol=route.protocol)
     if not route.gateway:
-        return NextHop(interface=route.interface or "")
-    return NextHop(f"{route.gateway}%{route.interface}" if is_link_local(route.gateway) else route.gateway)
+        return NextHop(interface=route.interface or "", protocol=route.protocol)
+    gateway = f"{route.gateway}%{route.interface}" if is_link_local(route.gateway) else route.gateway
+    return NextHop(gateway, protocol=route.protocol)
 
 
 def boot(network: str, hop: NextHop) -> str:
@@ -131,7 +132,7 @@ def _changes(network: str, live: tuple[NextHop, ...], hops: tuple[NextHop, ...])
 
 def _words(network: str, hop: NextHop) -> str:
     if not hop.gateway and not hop.interface:
-        return f"blackhole {network} proto static"
+        return f"blackhole {network} proto {hop.protocol}"
     gateway, _percent, zone = hop.gateway.partition("%")
     way = f"via {gateway}" + (f" dev {zone}" if zone else "") if gateway else f"dev {hop.interface}"
-    return f"{network} {way} proto static"
+    return f"{network} {way} proto {hop.protocol}"

@@ -49,10 +49,14 @@ class StaticRoute:
 
 @dataclasses.dataclass(frozen=True, order=True)
 class NextHop:
-    """Where the kernel sends packets: through a gateway's address, an interface, or nowhere (all empty)."""
+    """Where the kernel sends packets: through a gateway's address, an interface, or nowhere (all empty).
+
+    protocol: by which name ip-route(8) finds it; whoever made a route, it leads to the same place.
+    """
 
     gateway: str = ""
     interface: str = ""
+    protocol: str = dataclasses.field(default="static", compare=False)
 
     def __str__(self) -> str:
         return self.gateway or self.interface or "blackhole"
