@@ -15,7 +15,7 @@ TOOLS := tests/tools
 PYTEST_ARGS ?=
 # Sanity tests to run; empty: all.
 SANITY ?=
-SCENARIOS ?= lab gateways freebsd_sim
+SCENARIOS ?= lab gateways freebsd_sim frr fleet freebsd_fleet
 # Where the lab keeps a scenario's hosts: one place each, so that two scenarios never meet.
 LAB_STATE_ROOT ?= $(if $(filter 0,$(shell id -u)),/run/vti-lab,$(CACHE)/lab)
 
