@@ -287,6 +287,10 @@ def test_a_host_that_switched_itself_off_comes_back(labs) -> None:
     lab.write("a", "/etc/kept", "")
     with contextlib.suppress(AssertionError):
         lab("exec", "a", "systemctl", "poweroff", "--force", "--force")
+    # The command may end before the host does.
+    with contextlib.suppress(AssertionError):
+        for _try in range(100):
+            lab("exec", "a", "sleep", "0.1")
     lab("up", "a")
     lab("exec", "a", "test", "-e", "/etc/kept")
     ping(lab, "b", "10.9.0.1")
