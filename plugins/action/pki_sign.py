@@ -9,17 +9,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import datetime
-import fcntl
-import os
 import pathlib
-import tempfile
 import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.module_utils.basic import missing_required_lib
 from ansible.plugins.action import ActionBase
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption, VtiError
-from ansible_collections.routed_ipsec.vti.plugins.plugin_utils import pki
+from ansible_collections.routed_ipsec.vti.plugins.plugin_utils import files, pki
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,15 +86,12 @@ def _check(options: dict[str, t.Any]) -> None:
 def _locked(directory: pathlib.Path) -> Iterator[None]:
     """One task at a time: those of many hosts run side by side."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for path in (directory, *directory.glob("*")):
-        if path.stat().st_mode & 0o077:
-            path.chmod(0o700 if path is directory else 0o600)
-    descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with files.locked(directory, "lock"):
+        # Before that, another task's file might go while it is looked at.
+        for path in (directory, *directory.glob("*")):
+            if path.stat().st_mode & 0o077:
+                path.chmod(0o700 if path is directory else 0o600)
         yield
-    finally:
-        os.close(descriptor)
 
 
 @dataclasses.dataclass
@@ -207,17 +201,6 @@ class _Signer:
             return ""
 
     def _write(self, name: str, text: str) -> None:
-        """Replace a file at once, readable by the owner alone."""
         self.changed = True
-        if self.check:
-            return
-        descriptor, temporary = tempfile.mkstemp(dir=self.directory, prefix=f".{name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            pathlib.Path(temporary).replace(self.directory / name)
-        except OSError:
-            pathlib.Path(temporary).unlink(missing_ok=True)
-            raise
+        if not self.check:
+            files.replace(self.directory / name, text)

@@ -236,10 +236,8 @@ psk_variable: vault_vti_psks
 """
 
 import contextlib
-import fcntl
 import gc
 import os
-import tempfile
 import typing as t
 
 import ansible.template
@@ -250,7 +248,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin
 from ansible.utils.vars import combine_vars
 from ansible.vars.plugins import get_vars_from_inventory_sources
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption, VtiError
-from ansible_collections.routed_ipsec.vti.plugins.plugin_utils import allocations, topology
+from ansible_collections.routed_ipsec.vti.plugins.plugin_utils import allocations, files, topology
 
 # Said of each template, too: ansible-core 2.19 asks only the first plugin of a run for trusted_by_default.
 # Before 2.19 strings need no trust.
@@ -463,36 +461,11 @@ def _read(name: str, path: str) -> str:
 def _replace(name: str, path: str, old: str, new: str) -> bool:
     """Replace the file in one move, unless its text is no longer the old one."""
     try:
-        with _locked(os.path.dirname(path)):
+        # The directory itself is locked: the file is replaced, and one more beside it would have to be cleaned up.
+        with files.locked(os.path.dirname(path)):
             if _read(name, path) != old:
                 return False
-            _write(path, new)
+            files.replace(path, new, os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644)
     except OSError as error:
         raise InvalidOption(f"allocations: {name}: cannot be written ({error}); see to the directory") from None
     return True
-
-
-@contextlib.contextmanager
-def _locked(directory: str) -> t.Iterator[None]:
-    """The directory itself is locked: the file is replaced, and one more beside it would have to be cleaned up."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
-
-
-def _write(path: str, text: str) -> None:
-    mode = os.stat(path).st_mode & 0o777 if os.path.exists(path) else 0o644
-    descriptor, temporary = tempfile.mkstemp(prefix=os.path.basename(path), dir=os.path.dirname(path))
-    try:
-        with open(descriptor, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(descriptor, mode)
-            os.fsync(descriptor)
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise

@@ -21,7 +21,7 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources import
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase1 import state as phase1_state
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2 import state as phase2_state
 
-from . import reading, suites
+from . import links, reading, suites
 
 if t.TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -39,8 +39,6 @@ _CERTIFICATE = "<your certificate>"
 _AUTHORITY = "<certificate of the authority that vouches for us>"
 _ANY = ("0.0.0.0/0", "::/0")
 _HEADERS = {4: 40, 6: 60}
-_STARTS = {"start_action": "trap|start", "close_action": "start", "dpd_action": "restart"}
-_WAITS = {"start_action": "none", "close_action": "none", "dpd_action": "clear"}
 _TRUE = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 
 
@@ -132,7 +130,7 @@ def describe(
         tunnels=tuple(_tunnel(child, members, assignments) for child, members in groups.items()),
         networks=tuple(reading.network("networks", item) for item in reading.items("networks", networks)),
         offered=tuple(_offered(tunnels, phase2s, assignments)),
-        starts=not any(word in phase2s[0].start_action for word in ("start", "trap")),
+        starts=_waits(phase2s[0]),
         routing=reading.choice("routing", routing, ROUTING),
     )
     missing = sorted({one.version for one in handoff.networks} - {one.family for one in phase2s})
@@ -239,15 +237,19 @@ def _turned_phase1(ours: Phase1) -> Phase1:
     )
 
 
+def _waits(ours: Phase2) -> bool:
+    """Whether our end leaves it to the peer to start."""
+    return not any(word in ours.start_action for word in ("start", "trap"))
+
+
 def _turned_phase2(ours: Phase2) -> Phase2:
-    they_start = not any(word in ours.start_action for word in ("start", "trap"))
     return dataclasses.replace(
         ours,
         local_address=f"{ours.remote}/{ours.local.network.prefixlen}",
         remote_address=str(ours.local.ip),
         local_ts=ours.remote_ts,
         remote_ts=ours.local_ts,
-        **(_STARTS if they_start else _WAITS),  # type: ignore[arg-type]
+        **(links.STARTS if _waits(ours) else links.WAITS),  # type: ignore[arg-type]
     )
 
 

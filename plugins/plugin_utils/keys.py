@@ -12,16 +12,16 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import fcntl
 import os
 import pathlib
 import secrets
-import tempfile
 import typing as t
 
 import yaml
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import FileError, InvalidOption, ParseError
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.secret import Secret
+
+from . import files
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -146,34 +146,22 @@ class Store:
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
-        """Keep other processes out; the lock ends with its process whatever becomes of it."""
-        try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not self._box.private and self._directory.stat().st_mode & 0o077:
-                raise InvalidOption(
-                    f"directory: others may enter {self._directory}, and its keys are not encrypted; chmod 700 it first"
-                )
-            lock = os.open(self._directory / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise FileError(f"directory: {self._directory}: {_why(error)}; name another one") from None
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.ExitStack() as lock:
+            try:
+                self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+                if not self._box.private and self._directory.stat().st_mode & 0o077:
+                    raise InvalidOption(
+                        f"directory: others may enter {self._directory}, and its keys are not encrypted; "
+                        f"chmod 700 it first"
+                    )
+                lock.enter_context(files.locked(self._directory, _LOCK))
+            except OSError as error:
+                raise FileError(f"directory: {self._directory}: {_why(error)}; name another one") from None
             yield
-        finally:
-            os.close(lock)
 
     def _write(self, path: pathlib.Path, content: str) -> None:
         try:
-            descriptor, temporary = tempfile.mkstemp(prefix=".", dir=self._directory)  # 0600 from the beginning
-            try:
-                with open(descriptor, "w", encoding="utf-8") as file:
-                    file.write(content)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.replace(temporary, path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            files.replace(path, content)
         except OSError as error:
             raise FileError(f"{path}: cannot be written: {_why(error)}") from None
 

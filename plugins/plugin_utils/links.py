@@ -46,6 +46,9 @@ POOL = ipaddress.ip_network("10.6.104.0/21")
 """Where transit networks come from unless the hub says otherwise: room for site ids up to 511."""
 _TRANSIT_PREFIX = {4: 30, 6: 64}
 _SECOND_FAMILY = "-v6"
+STARTS = {"start_action": "trap|start", "close_action": "start", "dpd_action": "restart"}
+"""Of the end that starts. Starting alone gives up for good when the other end refuses: traffic tries again."""
+WAITS = {"start_action": "none", "close_action": "none", "dpd_action": "clear"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -325,10 +328,9 @@ def hub_end(tunnel: Link) -> Tunnels:
     """The hub answers: what a branch loses, the branch brings back."""
     hub, branch = tunnel.hub, tunnel.branch
     inner = [(transit.network, transit.hub, transit.branch) for transit in tunnel.transits]
-    actions = {"start_action": "none", "close_action": "none", "dpd_action": "clear"}
     return {
         "phase1": [_phase1(tunnel, branch, tunnel.outer[0], tunnel.outer[1], hub.ike_id, branch.ike_id)],
-        "phase2": _phase2(tunnel, branch, inner, actions),
+        "phase2": _phase2(tunnel, branch, inner, WAITS),
         "assignments": [{"phase2": branch.connection, "name": branch.assignment}],
         "static_routes": _routes(branch, branch.assignment, tunnel) if tunnel.routing == "static" else [],
     }
@@ -338,13 +340,11 @@ def branch_end(tunnel: Link, others: Iterable[Site] = ()) -> Tunnels:
     """The branch starts the tunnel, and again when it ends. ``others``: branches reached through the hub."""
     hub, branch = tunnel.hub, tunnel.branch
     inner = [(transit.network, transit.branch, transit.hub) for transit in tunnel.transits]
-    # Starting alone gives up for good when the hub refuses (its configuration may come later): traffic tries again.
-    actions = {"start_action": "trap|start", "close_action": "start", "dpd_action": "restart"}
     beyond = list(others) if hub.branch_to_branch else []
     ways = (hub, *beyond) if tunnel.routing == "static" else ()
     return {
         "phase1": [_phase1(tunnel, hub, tunnel.outer[1], tunnel.outer[0], branch.ike_id, hub.ike_id)],
-        "phase2": _phase2(tunnel, hub, inner, actions),
+        "phase2": _phase2(tunnel, hub, inner, STARTS),
         "assignments": [{"phase2": hub.connection, "name": "VTI_HQ"}],
         "static_routes": [route for far in ways for route in _routes(far, "VTI_HQ", tunnel)],
     }

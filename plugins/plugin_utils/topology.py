@@ -56,10 +56,7 @@ _DERIVED = {
     },
 }
 _KNOWN = {"phase1": phase1_state.ARGUMENTS, "phase2": phase2_state.ARGUMENTS}
-# The same as in links: traffic tries again where the other end has refused.
-_STARTS = {"start_action": "trap|start", "close_action": "start", "dpd_action": "restart"}
 _FIXED = "; both ends of a tunnel need a fixed one"
-_WAITS = {"start_action": "none", "close_action": "none", "dpd_action": "clear"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -728,7 +725,7 @@ def _add_end(options: Tunnels, link: Link, ours: End, theirs: End) -> None:
                 "remote_address": inner[1 - near],
                 "reqid": ours.reqid,
                 "unit": ours.unit,
-                **(_STARTS if ours.starts else _WAITS),
+                **(links_module.STARTS if ours.starts else links_module.WAITS),
             }
         )
     options["assignments"].append({"phase2": name, "name": _assignment(far, link)})

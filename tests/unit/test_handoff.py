@@ -7,20 +7,13 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import re
 import stat
-import subprocess
-import sys
 import typing as t
 
 import pytest
-import yaml
-
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-LIMIT = 120
-"""Seconds after which a program hangs."""
+from ansible_collections.routed_ipsec.vti.tests.unit.controller import Controller
 
 # Since ansible-core 2.19, what is not looked at is not looked up.
 LAZY = "{{ undef(hint='looked up') if ansible_version.full is version('2.19', '>=') else link ~ 'x5y' }}"
@@ -45,39 +38,17 @@ class Done(t.NamedTuple):
     changed: int
 
 
-class Playbook:
+class Playbook(Controller):
     """A directory with an inventory, and the playbook on it."""
 
     def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
-        link = path / "collections" / "ansible_collections" / "routed_ipsec" / "vti"
-        link.parent.mkdir(parents=True)
-        link.symlink_to(ROOT, target_is_directory=True)
-        (path / "fleet.vti.yml").write_text(yaml.safe_dump(FLEET))
+        super().__init__(path)
+        self.write("fleet.vti.yml", FLEET)
         # Whatever a gateway's connection needs must not matter: nothing is asked of it.
-        (path / "hosts.yml").write_text(
-            yaml.safe_dump({"all": {"vars": {"ansible_connection": "nowhere", "ansible_become": True}}})
-        )
+        self.write("hosts.yml", {"all": {"vars": {"ansible_connection": "nowhere", "ansible_become": True}}})
 
-    def run(self, *arguments: str) -> Done:
-        done = subprocess.run(
-            [
-                *(sys.executable, "-m", "ansible.cli.playbook", "-i", "hosts.yml", "-i", "fleet.vti.yml"),
-                *("routed_ipsec.vti.handoff", *arguments),
-            ],
-            cwd=self.path,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(self.path / "collections"),
-                "ANSIBLE_HOME": str(self.path / "home"),
-                "ANSIBLE_NOCOLOR": "1",
-                "LC_ALL": "C.UTF-8",
-            },
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
+    def write_sheets(self, *arguments: str) -> Done:
+        done = self.run("playbook", "-i", "hosts.yml", "-i", "fleet.vti.yml", "routed_ipsec.vti.handoff", *arguments)
         assert done.returncode == 0, done.stdout + done.stderr
         recap = done.stdout.partition("PLAY RECAP")[2]
         return Done(done.stdout, sum(map(int, re.findall(r"changed=(\d+)", recap))))
@@ -90,12 +61,12 @@ def _playbook(tmp_path: pathlib.Path) -> Playbook:
 
 def test_a_file_for_each_external_link(playbook: Playbook) -> None:
     directory = playbook.path / "handoff"
-    predicted = playbook.run("--check", "--diff")
+    predicted = playbook.write_sheets("--check", "--diff")
     assert predicted.changed
     assert "+# Tunnel hq--far" in predicted.text
     assert not directory.exists()
 
-    assert playbook.run().changed
+    assert playbook.write_sheets().changed
     assert [file.name for file in directory.iterdir()] == ["hq--far.md"]
     (file,) = directory.iterdir()
     assert stat.S_IMODE(file.stat().st_mode) == 0o640
@@ -103,10 +74,10 @@ def test_a_file_for_each_external_link(playbook: Playbook) -> None:
     assert "- Behind us, for you to route into the tunnel: `10.1.0.0/24` by `10.6.120.1`\n" in text
     assert "x5y" not in text
 
-    assert not playbook.run("--limit", "hq").changed
+    assert not playbook.write_sheets("--limit", "hq").changed
 
 
 def test_it_says_when_there_is_none(playbook: Playbook) -> None:
-    done = playbook.run("--limit", "b11", "-e", json.dumps({"handoff_directory": str(playbook.path / "out")}))
+    done = playbook.write_sheets("--limit", "b11", "-e", json.dumps({"handoff_directory": str(playbook.path / "out")}))
     assert "None of these gateways has a link to a site with external: true" in done.text
     assert not (playbook.path / "out").exists()

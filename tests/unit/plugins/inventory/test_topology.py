@@ -7,20 +7,14 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
-import subprocess
-import sys
 import typing as t
 
 import pytest
 import yaml
 from ansible_collections.routed_ipsec.vti.plugins.inventory import topology
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._core.errors import InvalidOption
-
-ROOT = pathlib.Path(__file__).resolve().parents[4]
-LIMIT = 120
-"""Seconds after which a program hangs."""
+from ansible_collections.routed_ipsec.vti.tests.unit.controller import ROOT, Controller
 
 
 def _plain(shown: dict[str, t.Any]) -> t.Any:
@@ -28,36 +22,8 @@ def _plain(shown: dict[str, t.Any]) -> t.Any:
     return shown.get("__ansible_unsafe", shown)
 
 
-class Fleet:
+class Fleet(Controller):
     """A directory of inventory sources, and Ansible's programs on them."""
-
-    def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
-        link = path / "collections" / "ansible_collections" / "routed_ipsec" / "vti"
-        link.parent.mkdir(parents=True)
-        link.symlink_to(ROOT, target_is_directory=True)
-
-    def write(self, name: str, content: t.Any) -> None:
-        (self.path / name).parent.mkdir(exist_ok=True)
-        (self.path / name).write_text(content if isinstance(content, str) else yaml.safe_dump(content, sort_keys=False))
-
-    def run(self, program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", f"ansible.cli.{program}", *arguments],
-            cwd=self.path,
-            env={
-                **os.environ,
-                "ANSIBLE_COLLECTIONS_PATH": str(self.path / "collections"),
-                "ANSIBLE_HOME": str(self.path / "home"),
-                "ANSIBLE_NOCOLOR": "1",
-                "LC_ALL": "C.UTF-8",
-                **environment,
-            },
-            capture_output=True,
-            text=True,
-            timeout=LIMIT,
-            check=False,
-        )
 
     def list(self, *sources: str) -> dict[str, t.Any]:
         done = self.run("inventory", "--list", *(word for source in sources for word in ("-i", source)))

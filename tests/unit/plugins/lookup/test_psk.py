@@ -6,20 +6,15 @@
 
 from __future__ import annotations
 
-import os
 import pathlib
 import re
 import subprocess
-import sys
 import typing as t
 
 import pytest
-import yaml
+from ansible_collections.routed_ipsec.vti.tests.unit import controller as controller_module
 
-ROOT = pathlib.Path(__file__).resolve().parents[4]
 Seen = dict[str, dict[str, str]]
-LIMIT = 120
-"""Seconds after which a program hangs."""
 BRANCHES = [f"branch{number}" for number in range(1, 7)]
 FLEET = {
     "plugin": "routed_ipsec.vti.topology",
@@ -47,15 +42,14 @@ PLAY = """
 """
 
 
-class Controller:
-    """A directory with an inventory, and Ansible's programs in it."""
+class Controller(controller_module.Controller):
+    """One with an inventory. Where what programs say of errors stands among the rest tells of which task it is."""
+
+    stderr = subprocess.STDOUT
 
     def __init__(self, path: pathlib.Path) -> None:
-        self.path = path
+        super().__init__(path)
         self.keys = path / "vti_keys"
-        link = path / "collections" / "ansible_collections" / "routed_ipsec" / "vti"
-        link.parent.mkdir(parents=True)
-        link.symlink_to(ROOT, target_is_directory=True)
         for name in ("bin", "plays"):
             (path / name).mkdir()
         self.write("fleet.vti.yml", FLEET)
@@ -63,45 +57,19 @@ class Controller:
         self.write("password", "correct horse")
         self.write("other", "battery staple")
 
-    def write(self, name: str, content: t.Any) -> None:
-        (self.path / name).write_text(content if isinstance(content, str) else yaml.safe_dump(content))
-
-    def start(self, program: str, *arguments: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", f"ansible.cli.{program}", *arguments],
-            cwd=self.path,
-            env={
-                **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
-                "ANSIBLE_COLLECTIONS_PATH": str(self.path / "collections"),
-                "ANSIBLE_HOME": str(self.path / "home"),
-                "ANSIBLE_NOCOLOR": "1",
-                "LC_ALL": "C.UTF-8",
-                "PATH": f"{self.path}/bin:{os.environ['PATH']}",
-            },
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    def run(self, program: str, *arguments: str) -> tuple[int, str]:
-        process = self.start(program, *arguments)
-        said = process.communicate(timeout=LIMIT)[0]
-        return process.returncode, said
-
     def deploy(self, *arguments: str) -> Seen:
         """The key of each phase 1 that each host gets."""
-        code, said = self.run("playbook", *DEPLOY, *arguments)
-        assert code == 0, said
-        return seen(said)
+        done = self.run("playbook", *DEPLOY, *arguments)
+        assert done.returncode == 0, done.stdout
+        return seen(done.stdout)
 
     def evaluate(self, expressions: t.Sequence[str], *arguments: str) -> list[str]:
         """Have templates evaluated one after the other, whatever becomes of them; what Ansible says of each."""
         tasks = [{"ansible.builtin.debug": {"msg": f"{{{{ {one} }}}}"}, "ignore_errors": True} for one in expressions]
         self.write("ask.yml", [{"hosts": "localhost", "gather_facts": False, "tasks": tasks}])
-        code, said = self.run("playbook", "ask.yml", *arguments)
-        assert code == 0, said
-        return said.partition("PLAY RECAP")[0].split("TASK [")[1:]
+        done = self.run("playbook", "ask.yml", *arguments)
+        assert done.returncode == 0, done.stdout
+        return done.stdout.partition("PLAY RECAP")[0].split("TASK [")[1:]
 
 
 DEPLOY = ("-i", "fleet.vti.yml", "plays/play.yml")
@@ -139,15 +107,15 @@ def test_a_fleet_gets_its_keys(controller: Controller) -> None:
     ]
     assert controller.deploy(*VAULT, "--limit", "branch3") == {"branch3": first["branch3"]}
     assert (controller.keys / "hq--branch1.yml").read_text() == content
-    code, said = controller.run("inventory", "-i", "fleet.vti.yml", "--host", "branch1", *VAULT)
-    assert code == 0
-    assert "lookup('routed_ipsec.vti.psk', link)" in said
-    assert first["branch1"]["hq"] not in said
+    done = controller.run("inventory", "-i", "fleet.vti.yml", "--host", "branch1", *VAULT)
+    assert done.returncode == 0
+    assert "lookup('routed_ipsec.vti.psk', link)" in done.stdout
+    assert first["branch1"]["hq"] not in done.stdout
 
 
 def test_both_ends_in_two_runs_at_once(controller: Controller) -> None:
     runs = [controller.start("playbook", *DEPLOY, *PLAIN, "--limit", limit) for limit in ("hq", "vti_branches")]
-    said = "".join(run.communicate(timeout=LIMIT)[0] for run in runs)
+    said = "".join(run.communicate(timeout=controller_module.LIMIT)[0] for run in runs)
     assert [run.returncode for run in runs] == [0, 0], said
     assert equal_ends(seen(said))
 
