@@ -47,6 +47,10 @@ def host(tmp_path):
     made.close()
 
 
+def _of(host, name):
+    return [event for event in host.events() if event.startswith(f"gateway {name} ")]
+
+
 def test_failover_and_back(host):
     host.hook("10-note", f'echo "$VTI_EVENT $VTI_NAME $VTI_PREVIOUS>$VTI_STATUS" >>{host.directory}/events')
     host.configure(TWO, FAILOVER, [ROUTE])
@@ -76,7 +80,9 @@ def test_failover_and_back(host):
     until(lambda: host.statuses()["A"] == "online", host.log)
     moves = ["group G A>B", "group G B>A"]
     until(lambda: [event for event in host.events() if event.startswith("group")] == moves, host.events)
-    words = [event.split()[2].split(">") for event in host.events() if event.startswith("gateway A")]
+    # A hook runs once the report has what it is told.
+    of_a = until(lambda: (found := _of(host, "A"))[-1].endswith(">online") and found, host.events)
+    words = [event.split()[2].split(">") for event in of_a]
     assert [words[0][0], words[-1][1]] == ["pending", "online"]
     # Each change begins with what the one before has led to.
     assert [old for old, _new in words[1:]] == [new for _old, new in words[:-1]]
