@@ -306,7 +306,7 @@ def _tasks(path: pathlib.Path) -> t.Iterator[dict[str, t.Any]]:
 
 
 _SAMPLES: dict[str, t.Any] = {
-    "__gateway_rc_conf_d": {"results": []},
+    "__gateway_found": {"files": []},
     "ansible_facts": {"system": "FreeBSD", "os_family": "FreeBSD"},
     "ansible_check_mode": False,
     "gateway_gateways": [{"name": "WAN_GW"}],
