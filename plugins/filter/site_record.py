@@ -14,9 +14,9 @@ author:
   - routed_ipsec.vti contributors (@routed-ipsec)
 description:
   - Picks the variables that describe a site from a host's variables, C(vti_site_id) as C(site_id) and so on.
-  - "They are: C(vti_site_id), C(vti_lan_networks), C(vti_wan_address), C(vti_wan_address6), C(vti_psk), C(vti_ike_id),
-    C(vti_transit), C(vti_transit_v6), C(vti_reqid), C(vti_unit), C(vti_proposals), C(vti_esp_proposals), C(vti_mtu),
-    C(vti_transit_pool), C(vti_transit_pool_v6), C(vti_branch_to_branch), C(vti_routing),
+  - "They are: C(vti_site_id), C(vti_lan_networks), C(vti_wan_address), C(vti_wan_address6), C(vti_auth), C(vti_psk),
+    C(vti_ike_id), C(vti_transit), C(vti_transit_v6), C(vti_reqid), C(vti_unit), C(vti_proposals), C(vti_esp_proposals),
+    C(vti_mtu), C(vti_transit_pool), C(vti_transit_pool_v6), C(vti_branch_to_branch), C(vti_routing),
     C(vti_routing_key), C(vti_asn), C(vti_bgp), C(vti_ospf) and C(vti_bfd)."
   - The site's name is C(vti_site_name), or C(inventory_hostname) where that is not set.
 positional: psk

@@ -31,7 +31,7 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.phase2
     UNIT,
 )
 
-from . import frr, reading, routers
+from . import frr, identities, reading, routers
 
 if t.TYPE_CHECKING:
     from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping
@@ -57,8 +57,9 @@ class Site:
 
     transit, transit_v6, reqid, unit: of a branch, instead of what its site_id gives. psk: of a branch, for its tunnel.
     transit_pool, transit_pool_v6, branch_to_branch: of the hub.
+    auth: psk or pubkey; of a branch, else of the hub, else psk. With pubkey the certificates are those of the role pki.
     proposals, esp_proposals, mtu: of a branch, else of the hub, else the modules' defaults.
-    ike_id: the identity, instead of the outer address.
+    ike_id: the identity, instead of the outer address, and with pubkey of the name.
     routing: of a branch, else of the hub, else static. asn: of the site, for BGP. routing_key: of a branch, BGP's
     password or OSPF's key on its tunnel. bgp, ospf, bfd: of the hub, see routers.settings().
     """
@@ -68,6 +69,7 @@ class Site:
     lan_networks: tuple[Network, ...] = ()
     wan_address: Address | None = None
     wan_address6: Address | None = None
+    auth: str | None = None
     psk: Secret | None = None
     ike_id: str | None = None
     transit: Network | None = None
@@ -131,6 +133,10 @@ class Link:
     @property
     def routing(self) -> str:
         return _routing(self.hub, self.branch)
+
+    @property
+    def auth(self) -> str:
+        return self.branch.auth or self.hub.auth or "psk"
 
 
 # --- from records ---------------------------------------------------------------------------------------------------
@@ -238,6 +244,12 @@ def _settings(name: str, key: str, value: t.Any) -> Mapping[str, t.Any]:
     return t.cast("Mapping[str, t.Any]", value)
 
 
+def _auth(name: str, key: str, value: t.Any) -> str:
+    if value not in ("psk", "pubkey"):
+        raise _invalid(name, key, f"{value!r} is neither psk nor pubkey")
+    return str(value)
+
+
 def _spoken(name: str, key: str, value: t.Any) -> str:
     return routers.routing(f"site {name}: {key}", value)
 
@@ -247,6 +259,7 @@ _READERS: dict[str, Callable[[str, str, t.Any], t.Any]] = {
     "lan_networks": _networks,
     "wan_address": _address,
     "wan_address6": _address6,
+    "auth": _auth,
     "psk": _secret,
     "ike_id": _text,
     "transit": _transit_of(4),
@@ -329,7 +342,7 @@ def hub_end(tunnel: Link) -> Tunnels:
     hub, branch = tunnel.hub, tunnel.branch
     inner = [(transit.network, transit.hub, transit.branch) for transit in tunnel.transits]
     return {
-        "phase1": [_phase1(tunnel, branch, tunnel.outer[0], tunnel.outer[1], hub.ike_id, branch.ike_id)],
+        "phase1": [_phase1(tunnel, hub, branch, tunnel.outer)],
         "phase2": _phase2(tunnel, branch, inner, WAITS),
         "assignments": [{"phase2": branch.connection, "name": branch.assignment}],
         "static_routes": _routes(branch, branch.assignment, tunnel) if tunnel.routing == "static" else [],
@@ -343,30 +356,39 @@ def branch_end(tunnel: Link, others: Iterable[Site] = ()) -> Tunnels:
     beyond = list(others) if hub.branch_to_branch else []
     ways = (hub, *beyond) if tunnel.routing == "static" else ()
     return {
-        "phase1": [_phase1(tunnel, hub, tunnel.outer[1], tunnel.outer[0], branch.ike_id, hub.ike_id)],
+        "phase1": [_phase1(tunnel, branch, hub, tunnel.outer[::-1])],
         "phase2": _phase2(tunnel, hub, inner, STARTS),
         "assignments": [{"phase2": hub.connection, "name": "VTI_HQ"}],
         "static_routes": [route for far in ways for route in _routes(far, "VTI_HQ", tunnel)],
     }
 
 
-def _phase1(
-    tunnel: Link, far: Site, local: Address, remote: Address, local_id: str | None, remote_id: str | None
-) -> dict[str, t.Any]:
-    branch = tunnel.branch
-    if branch.psk is None:
-        raise _invalid(branch.name, "psk", "required; every branch has its own pre-shared key")
+def _phase1(tunnel: Link, near: Site, far: Site, outer: tuple[Address, Address]) -> dict[str, t.Any]:
     return _given(
         name=far.connection,
-        description=f"{tunnel.hub.name} - {branch.name}",
-        local_addrs=[str(local)],
-        remote_addrs=[str(remote)],
-        local_id=local_id,
-        remote_id=remote_id,
-        psk=branch.psk.reveal(),
+        description=f"{tunnel.hub.name} - {tunnel.branch.name}",
+        local_addrs=[str(outer[0])],
+        remote_addrs=[str(outer[1])],
+        **(_certified(near, far) if tunnel.auth == "pubkey" else _keyed(tunnel.branch, near, far)),
         proposals=_agreed(tunnel, "proposals"),
         keyingtries=0,
     )
+
+
+def _keyed(branch: Site, near: Site, far: Site) -> dict[str, t.Any]:
+    if branch.psk is None:
+        raise _invalid(branch.name, "psk", "required; every branch has its own pre-shared key")
+    return {"local_id": near.ike_id, "remote_id": far.ike_id, "psk": branch.psk.reveal()}
+
+
+def _certified(near: Site, far: Site) -> dict[str, t.Any]:
+    """With the certificates that the role pki makes; strongSwan finds the one of this end by its identity."""
+    return {
+        "auth": "pubkey",
+        "local_id": identities.of_site(near.name, near.ike_id),
+        "remote_id": identities.of_site(far.name, far.ike_id),
+        "remote_cacerts": [identities.FILE],
+    }
 
 
 def _phase2(

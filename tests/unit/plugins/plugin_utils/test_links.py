@@ -322,3 +322,38 @@ def test_vti_site_takes_both_ends(platform: Linux | FreeBSD) -> None:
         at_branch = taken(links.branch_tunnels(record, site, records), platform)
         assert sorted(at_branch.automatic()) == ["VTI_HQ_VTIV4", "VTI_HQ_VTIV6"]
         assert len(at_branch.static_routes) == 6
+
+
+def test_a_certificate_takes_the_place_of_the_key() -> None:
+    bare = {key: value for key, value in branch(11).items() if key != "psk"}
+    (at_hub,) = links.hub_tunnels(hub(auth="pubkey"), [bare])["phase1"]
+    (at_branch,) = links.branch_tunnels(bare, hub(auth="pubkey", ike_id="vpn.example.org"))["phase1"]
+    assert at_hub == {
+        "name": "branch11",
+        "description": "hq - branch11",
+        "auth": "pubkey",
+        "local_addrs": ["198.51.100.1"],
+        "remote_addrs": ["203.0.113.11"],
+        "local_id": "hq",
+        "remote_id": "branch11",
+        "remote_cacerts": ["routed_ipsec.pem"],
+        "keyingtries": 0,
+    }
+    assert (at_branch["local_id"], at_branch["remote_id"]) == ("branch11", "vpn.example.org")
+    taken(links.hub_tunnels(hub(auth="pubkey"), [bare]), FreeBSD())
+    taken(links.branch_tunnels(bare, hub(auth="pubkey")), Linux())
+
+
+def test_a_branch_differs_from_the_fleet() -> None:
+    ends = links.hub_tunnels(hub(auth="pubkey"), [branch(11, auth="psk"), branch(12)])["phase1"]
+    assert [end.get("auth") for end in ends] == [None, "pubkey"]
+    assert [end.get("psk") for end in ends] == [PSK, None]
+
+
+def test_what_cannot_authenticate_is_refused() -> None:
+    with pytest.raises(InvalidOption, match=r"^site branch11: auth: 'rsa' is neither psk nor pubkey$"):
+        links.hub_tunnels(hub(), [branch(11, auth="rsa")])
+    with pytest.raises(InvalidOption, match=r"^site branch11: psk: required"):
+        links.hub_tunnels(hub(), [branch(11, psk=None)])
+    with pytest.raises(InvalidOption, match=r"^site Paris 1: ike_id: 'Paris 1' cannot be in a certificate"):
+        links.hub_tunnels(hub(auth="pubkey"), [branch(11, name="Paris 1")])
