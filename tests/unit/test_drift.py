@@ -37,7 +37,18 @@ APART = {
     "pki": ("teardown",),
 }
 # Modules that change nothing.
-READERS = {"assert", "debug", "find", "include_role", "include_tasks", "include_vars", "setup", "slurp", "stat"}
+READERS = {
+    "assert",
+    "debug",
+    "find",
+    "import_tasks",
+    "include_role",
+    "include_tasks",
+    "include_vars",
+    "setup",
+    "slurp",
+    "stat",
+}
 FOLLOW = {
     "Install what is missing": "the query for packages is reported",
     "Have strongSwan forget the key of a site that is revoked": "the key's removal is reported",
