@@ -245,9 +245,7 @@ def _settings(name: str, key: str, value: t.Any) -> Mapping[str, t.Any]:
 
 
 def _auth(name: str, key: str, value: t.Any) -> str:
-    if value not in ("psk", "pubkey"):
-        raise _invalid(name, key, f"{value!r} is neither psk nor pubkey")
-    return str(value)
+    return reading.choice(f"site {name}: {key}", value, ("psk", "pubkey"))
 
 
 def _spoken(name: str, key: str, value: t.Any) -> str:

@@ -12,6 +12,7 @@ import typing as t
 
 import pytest
 import yaml
+from ansible_collections.routed_ipsec.vti.tests.unit.content import tasks
 from ansible_collections.routed_ipsec.vti.tests.unit.controller import ROOT, Controller
 
 DRIFT = ROOT / "playbooks" / "vars" / "drift.yml"
@@ -150,7 +151,7 @@ def test_each_kind_of_result_is_read(controller: Controller) -> None:
 def tasks_of(role: str) -> t.Iterator[dict[str, t.Any]]:
     for path in sorted((ROOT / "roles" / role / "tasks").glob("*.yml")):
         if not path.name.startswith(APART[role]):
-            yield from yaml.safe_load(path.read_text(encoding="utf-8"))
+            yield from tasks(path)
 
 
 @pytest.mark.parametrize("role", APART)

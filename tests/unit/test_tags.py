@@ -8,24 +8,14 @@ from __future__ import annotations
 
 import pathlib
 import re
-import typing as t
 
 import pytest
-import yaml
+from ansible_collections.routed_ipsec.vti.tests.unit.content import tasks
 from ansible_collections.routed_ipsec.vti.tests.unit.controller import ROOT
 
 FILES = sorted([*ROOT.glob("roles/*/tasks/*.yml"), *ROOT.glob("playbooks/*.yml"), *ROOT.glob("playbooks/tasks/*.yml")])
 STAGES = {"vti_prepare", "vti_certificates", "vti_tunnels", "vti_routing", "vti_verify"}
 INCLUDES = ("ansible.builtin.include_tasks", "ansible.builtin.include_role")
-
-
-def tasks(path: pathlib.Path) -> t.Iterator[dict[str, t.Any]]:
-    pending = list(yaml.safe_load(path.read_text(encoding="utf-8")) or [])
-    while pending:
-        task = pending.pop(0)
-        for part in ("block", "rescue", "always", "pre_tasks", "tasks", "post_tasks"):
-            pending.extend(task.get(part) or ())
-        yield task
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))

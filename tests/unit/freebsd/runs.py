@@ -24,6 +24,7 @@ from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site i
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.observe import observe
 from ansible_collections.routed_ipsec.vti.plugins.module_utils._resources.site.platform import FreeBSD as Platform
 from ansible_collections.routed_ipsec.vti.tests.sim.freebsd import FreeBSD, Network
+from ansible_collections.routed_ipsec.vti.tests.unit.content import tasks
 from ansible_collections.routed_ipsec.vti.tests.unit.simulated import SimulatedSystem, pair, run
 from jinja2.nativetypes import NativeEnvironment
 from jinja2.runtime import Context
@@ -295,16 +296,6 @@ def by_the_monitor() -> set[tuple[str, ...]]:
     return found
 
 
-def _tasks(path: pathlib.Path) -> t.Iterator[dict[str, t.Any]]:
-    """The tasks of a file, those in blocks too."""
-    pending = list(yaml.safe_load(path.read_text(encoding="utf-8")))
-    while pending:
-        task = pending.pop(0)
-        for part in ("block", "rescue", "always", "tasks"):
-            pending.extend(task.get(part, ()))
-        yield task
-
-
 _SAMPLES: dict[str, t.Any] = {
     "__gateway_found": {"files": []},
     "ansible_facts": {"system": "FreeBSD", "os_family": "FreeBSD"},
@@ -350,7 +341,7 @@ def by_roles_and_playbooks() -> set[tuple[str, ...]]:
         own = {**variables}
         for play in plays:
             own |= play.get("vars", {}) if "hosts" in play else {}
-        for task in _tasks(path):
+        for task in tasks(path):
             if "Linux" not in str(task.get("when", "")) or "FreeBSD" in str(task.get("when", "")):
                 found |= set(_commands(task, own))
     return found
